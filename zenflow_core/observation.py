@@ -1,0 +1,151 @@
+"""What is known of the cluster, as values; and how raw Jobs become them.
+
+Absence is two facts, never one: `Gone` if the record has a Job uid or this
+process has seen the Job and a fresh list no longer has it, no sighting at all
+(`Unseen`) otherwise. An answer to our own create is an observation like any
+other: `Refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from zenflow_core.plan import ConfigMapKey
+from zenflow_core.reasons import Instant
+from zenflow_core.spec import StepName
+
+
+@frozen
+class Unread:
+    """Nobody has looked yet."""
+
+
+@frozen
+class Absent:
+    """A fresh read found nothing; `why` says what was missing."""
+
+    why: str = ""
+
+
+@frozen
+class Present:
+    value: str
+
+
+Lookup: TypeAlias = Unread | Absent | Present
+
+UNREAD = Unread()
+
+
+@frozen
+class Active:
+    """The Job has no terminal condition."""
+
+
+@frozen
+class Complete:
+    at: Instant
+
+
+@frozen
+class Failed:
+    at: Instant
+    reason: str = ""
+    message: str = ""
+
+
+JobOutcome: TypeAlias = Active | Complete | Failed
+
+ACTIVE = Active()
+
+
+@frozen
+class Seen:
+    """A Job of ours, as the API server has it."""
+
+    attempt: int
+    name: str
+    uid: str
+    created_at: Instant
+    outcome: JobOutcome = ACTIVE
+    suspended_since: Instant | None = None
+    """When somebody else suspended it; None while it is not suspended."""
+    deleting: bool = False
+    nudge: bool = False
+    """Its Pods say that it is done and its controller has not said so yet (eager completion)."""
+    document: Mapping[str, Any] = field(factory=dict, repr=False)
+    """`status` and `metadata` of the Job; filled once it is Complete."""
+    result: Lookup = UNREAD
+    """Termination message of the latest Succeeded Pod; read only if the step has outputs."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it may still have running Pods."""
+        return isinstance(self.outcome, Active)
+
+
+@frozen
+class Gone:
+    """The attempt's Job was there and a fresh list does not have it."""
+
+    attempt: int
+    at: Instant
+    live: bool = False
+
+
+@frozen
+class Refused:
+    """The API server's answer to our create of this attempt."""
+
+    attempt: int
+    at: Instant
+    code: int
+    reason: str = ""
+    message: str = ""
+    causes: tuple[str, ...] = ()
+    retry_after: int | None = None
+    """Seconds, from the Retry-After header or details."""
+    taken_by: str = ""
+    """Name of the Job in the way, if the name is taken by one that is not ours."""
+    live: bool = False
+
+
+Sighting: TypeAlias = Seen | Gone | Refused
+Sightings: TypeAlias = tuple[Sighting, ...]
+"""All that is known of one step's Jobs, one entry an attempt, ascending; () is Unseen."""
+
+
+@frozen
+class FlowSeen:
+    """The flow object's own facts that may change without its plan."""
+
+    name: str
+    namespace: str
+    uid: str
+    created_at: Instant
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
+    deleting_since: Instant | None = None
+    generation: int = 1
+
+
+@frozen
+class Observed:
+    """What a look at the cluster showed.
+
+    For `reconcile` it is everything; for `advance` what is new. `jobs` gives, for
+    each step named, all its sightings, replacing what was known of that step.
+    """
+
+    jobs: Mapping[StepName, Sightings] = field(factory=dict)
+    inputs: Mapping[ConfigMapKey, Lookup] = field(factory=dict)
+    resources: Mapping[str, Sighting] = field(factory=dict)
+    """Objects of resourceTemplates by template name."""
+    flow: FlowSeen | None = None
+    """None: unchanged."""
+
+
+NOTHING = Observed()

@@ -1,0 +1,164 @@
+"""The spec compiled: names become ranks, defaults are filled in, the graph is known to have no cycle.
+
+A step's *rank* is its place in one fixed topological order, ties in the order
+of the spec, and its index in `Plan.steps`. Ranks can be appended later (a plan
+may grow); nothing may assume that they cannot. `finally` steps are the second
+segment: they stand behind every main step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from zenflow_core.expressions import When
+from zenflow_core.placeholders import Template
+from zenflow_core.spec import (
+    BackoffType,
+    ConcurrencyPolicy,
+    InputArtifact,
+    OutputArtifact,
+    PodFailurePolicy,
+    Shutdown,
+    StepName,
+)
+
+
+class Segment(StrEnum):
+    """Which part of the flow a step belongs to."""
+
+    MAIN = "main"
+    FINALLY = "finally"
+
+
+@frozen
+class RetryRule:
+    """`retryPolicy` with its defaults filled in."""
+
+    limit: int
+    type: BackoffType
+    duration: timedelta
+    factor: float
+    ceiling: timedelta
+
+
+@frozen
+class ConfigMapKey:
+    """An input that the runtime has to read: a key of a ConfigMap in the flow's namespace."""
+
+    name: str
+    key: str
+
+
+@frozen
+class FixedValue:
+    """A value known from the spec (`value`, or a flow parameter)."""
+
+    value: str
+
+
+@frozen
+class OutputRead:
+    """A value out of the document of an upstream step, recorded when that step ended."""
+
+    step: StepName
+    rank: int
+    path: str
+    default: str | None = None
+
+
+@frozen
+class KeyRead:
+    """A value out of a ConfigMap; `default` stands in for a missing object or key."""
+
+    ref: ConfigMapKey
+    default: str | None = None
+
+
+@frozen
+class SecretEnv:
+    """A Secret's key, which reaches the container as an env reference and never the operator."""
+
+    name: str
+    key: str
+
+
+InputSource: TypeAlias = FixedValue | OutputRead | KeyRead | SecretEnv
+
+
+@frozen
+class PlannedInput:
+    name: str
+    source: InputSource
+
+
+@frozen
+class PlannedOutput:
+    name: str
+    path: str
+
+
+@frozen
+class PlannedStep:
+    """One step, ready to be asked about. Tuples of ranks are in ascending order."""
+
+    name: StepName
+    rank: int
+    row: int
+    """Index in `status.steps`: the order of the spec, `finally` steps behind."""
+    segment: Segment = Segment.MAIN
+    manual: bool = False
+    message: str = ""
+    upstream: tuple[int, ...] = ()
+    downstream: tuple[int, ...] = ()
+    when: When | None = None
+    when_reads: tuple[int, ...] = ()
+    """Ranks of the steps that `when` names, all upstream of this one."""
+    retry: RetryRule | None = None
+    timeout: timedelta | None = None
+    continue_on_failure: bool = False
+    inputs: tuple[PlannedInput, ...] = ()
+    outputs: tuple[PlannedOutput, ...] = ()
+    reads: tuple[str, ...] = ()
+    """Paths that inputs of other steps read from this step's document, besides its own outputs."""
+    input_artifacts: tuple[InputArtifact, ...] = ()
+    output_artifacts: tuple[OutputArtifact, ...] = ()
+    template: Template | None = None
+    """The Job manifest (`apiVersion`, `kind`, `metadata`, `spec`) with its placeholders found; None for manual steps."""
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def documented(self) -> bool:
+        """Whether anything is read from the step's document when it ends."""
+        return bool(self.outputs or self.reads)
+
+
+@frozen
+class Plan:
+    """A flow that can be run."""
+
+    steps: tuple[PlannedStep, ...]
+    by_name: Mapping[StepName, int]
+    main: int
+    """How many steps belong to the main segment; they have the lowest ranks."""
+    parallelism: int | None = None
+    backoff_limit: int = 6
+    deadline: timedelta | None = None
+    finally_deadline: timedelta | None = None
+    ttl: timedelta = timedelta(days=1)
+    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.FORBID
+    concurrency_group: str | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
+    fail_fast: bool = False
+    suspend: bool = False
+    shutdown: Shutdown | None = None
+    parameters: Mapping[str, str] = field(factory=dict)
+    claims: tuple[Mapping[str, Any], ...] = ()
+    config_maps: tuple[Mapping[str, Any], ...] = ()
+    fingerprint: str = ""
+    """Hash of the parts of the spec that have meaning after the start (product rule "Edits")."""
