@@ -1,0 +1,207 @@
+"""What CI runs, tier by tier; and, at the end, a table of what this machine could not run and why.
+
+A *tier* is one kind of check with needs of its own: an interpreter, Go, root. `TIERS` lists them all. A bare `nox` runs
+each tier the machine can run and closes with a table of the others, so nothing is left out in silence. With
+`ZENFLOW_ALL_TIERS=1` a tier left out is a failure. A new tier is a session and a row in `TIERS`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+REPORTS = ROOT / ".nox" / "reports"
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+OLDEST = "3.11"
+NEWER = ("3.12", "3.13")
+
+# Sets of tests that need only the core and the harness: what a newer interpreter could break.
+CORE_TESTS = ("tests/core", "tests/testing", "tests/laws", "tests/lifecycles")
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+# A missing interpreter is a row of the table (and, with ZENFLOW_ALL_TIERS=1, a failure there), in CI as elsewhere.
+nox.options.error_on_missing_interpreters = False
+
+# uv must use the interpreters that are here: the tiers say which are missing, a download would hide it.
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+
+
+@functools.cache
+def find_python(version: str) -> Path | None:
+    """The first interpreter of this version that really runs, or None.
+
+    A file called `python3.12` on PATH proves nothing: a pyenv shim is there for versions that are not selected, and
+    Debian's python may lack `ensurepip`. So each candidate is asked for its version.
+    """
+    name = f"python{version}"
+    on_path = (Path(directory) / name for directory in os.get_exec_path())
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [*on_path, *sorted(pyenv.glob(f"{version}.*/bin/{name}"), reverse=True)]
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        candidates.insert(0, Path(sys.executable))
+    return next((path for path in candidates if _runs(path, version=version)), None)
+
+
+def _runs(path: Path, *, version: str) -> bool:
+    if not path.is_file():
+        return False
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run([path, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0 and answer.stdout.strip() == version
+
+
+def put_on_path(version: str) -> None:
+    """Make sure that nox, which looks on PATH only, finds the interpreter that `find_python` found."""
+    found = find_python(version)
+    if found is None or shutil.which(f"python{version}") == str(found):
+        return
+    # A link of that one name: the interpreter's own directory may hold another `python3` too.
+    links = ROOT / ".nox" / "interpreters"
+    links.mkdir(parents=True, exist_ok=True)
+    link = links / f"python{version}"
+    if not link.is_symlink() or link.resolve() != found.resolve():
+        link.unlink(missing_ok=True)
+        link.symlink_to(found.resolve())
+    if str(links) not in os.get_exec_path():
+        os.environ["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
+
+
+def always() -> str | None:
+    """Needs nothing but what nox brings."""
+    return None
+
+
+def needs_python(version: str) -> Callable[[], str | None]:
+    """Needs an interpreter of this version that runs."""
+
+    def why_not() -> str | None:
+        if find_python(version):
+            return None
+        return f"no Python {version} that runs (looked for python{version} on PATH and in pyenv)"
+
+    return why_not
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One kind of check: the session that runs it, and `why_not`, which answers what this machine lacks for it."""
+
+    session: str
+    checks: str
+    why_not: Callable[[], str | None] = always
+
+
+TIERS = (
+    Tier("lint", "style, formatting, import contracts"),
+    Tier("types", "mypy --strict on sources and tests", needs_python(OLDEST)),
+    Tier(f"tests-{OLDEST}", "all tests", needs_python(OLDEST)),
+    *(Tier(f"tests-{version}", "tests of core and harness", needs_python(version)) for version in NEWER),
+    Tier("docs", "links, flows and commands in the documentation", needs_python(OLDEST)),
+)
+
+for _version in (OLDEST, *NEWER):
+    put_on_path(_version)
+
+LEFT_OUT = {tier: reason for tier in TIERS if (reason := tier.why_not())}
+
+# `tiers` comes first: it is what prints the table when nox is done, also when a later session fails.
+nox.options.sessions = ["tiers", *(tier.session for tier in TIERS if tier not in LEFT_OUT)]
+
+
+@nox.session(python=False)
+def tiers(session: nox.Session) -> None:
+    """Print at the end which tiers were left out and why; with ZENFLOW_ALL_TIERS=1 that is a failure."""
+    atexit.register(print_tiers)
+    if LEFT_OUT and os.environ.get("ZENFLOW_ALL_TIERS") == "1":
+        session.error(f"ZENFLOW_ALL_TIERS=1, but left out: {', '.join(tier.session for tier in LEFT_OUT)}")
+
+
+def print_tiers() -> None:
+    """The table of the tiers left out. It goes to stdout, after nox's own summary on stderr."""
+    sys.stderr.flush()
+    if not LEFT_OUT:
+        print(f"Tiers left out: none of {len(TIERS)}.", flush=True)
+        return
+    width = max(len(tier.session) for tier in LEFT_OUT)
+    print(f"Tiers left out: {len(LEFT_OUT)} of {len(TIERS)}.")
+    for tier, reason in LEFT_OUT.items():
+        print(f"  {tier.session:<{width}}  {reason} [{tier.checks}]")
+    sys.stdout.flush()
+
+
+def install(session: nox.Session, *requirements: str, groups: tuple[str, ...] = ()) -> None:
+    """Install requirements and dependency groups in the versions of `constraints.txt`.
+
+    "." is the package, built from the checkout and installed the way a user gets it, and anew each time.
+    """
+    wanted = [*requirements, *nox.project.dependency_groups(PYPROJECT, *groups)]
+    # uv would keep a build of the same version; pip always builds a local directory anew.
+    again = ["--reinstall-package=zenflow"] if session.venv_backend == "uv" else []
+    session.install("-q", "-c", "constraints.txt", *again, *wanted)
+
+
+def pytest(session: nox.Session, *args: str) -> None:
+    """Run pytest on both cores, with hypothesis' fixed "ci" profile and a junit file that `.ci/run` counts."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    junit = REPORTS / f"{session.name}.xml"
+    junit.unlink(missing_ok=True)
+    # `pytest`, not `python -m pytest`: the latter would put the checkout before the installed package.
+    session.run("pytest", "-q", "-n", "2", f"--junitxml={junit}", *args, env={"HYPOTHESIS_PROFILE": "ci"})
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Style, formatting and import contracts."""
+    install(session, groups=("lint",))
+    session.run("ruff", "check", "--quiet", ".")
+    session.run("ruff", "format", "--check", "--quiet", ".")
+    session.run("lint-imports", env={"PYTHONPATH": str(ROOT)}, silent=True)
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """mypy --strict on the three packages, the tests and this file."""
+    install(session, ".[all]", groups=("types", "tests"))
+    session.run("mypy")
+
+
+@nox.session(python=[OLDEST, *NEWER])
+def tests(session: nox.Session) -> None:
+    """All tests on the oldest Python; those of core and harness on the newer ones. Arguments go to pytest."""
+    install(session, ".[all]", groups=("tests",))
+    if session.posargs:
+        pytest(session, *session.posargs)
+    elif session.python == OLDEST:
+        pytest(session, "tests", "--ignore=tests/docs")  # tests/docs is the tier `docs`
+    else:
+        pytest(session, *CORE_TESTS)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Links resolve, flows validate, commands run and end as the documentation says."""
+    install(session, ".[all]", groups=("tests",))
+    pytest(session, "tests/docs")
+
+
+@nox.session(python=OLDEST, default=False)
+def bench(session: nox.Session) -> None:
+    """Measure; prints one JSON document. Not part of a bare `nox`: figures from a busy machine decide nothing."""
+    install(session, ".[all]")
+    session.run("python", "-P", "benchmarks/bench.py", *session.posargs)

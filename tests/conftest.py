@@ -1,0 +1,13 @@
+"""What all tests share: how much hypothesis may try."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# A law must not fail because the machine is busy, so there is no deadline in either profile.
+settings.register_profile("dev", deadline=None)
+# The same examples in every run: a red run is red again. (Hypothesis itself loads a profile "ci" where $CI is set.)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
