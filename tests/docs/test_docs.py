@@ -1,0 +1,303 @@
+"""The documentation is run: links resolve, flows validate, commands end and print as the pages say.
+
+CONTRIBUTING.md, "Documentation that is run", is the contract. `problems_of` checks one page and answers with all that
+is wrong with it; the tests at the end plant what must be found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from attrs import frozen
+
+ROOT = Path(__file__).parents[2]
+PAGES = tuple(path for places in ("*.md", "docs/**/*.md", "changelog.d/*.md") for path in sorted(ROOT.glob(places)))
+
+FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<info>.*)$")
+LINK = re.compile(r"(?<!!)\[[^\]\[]*\]\((?P<target>[^()\s]+)(?:\s+\"[^\"]*\")?\)|!\[[^\]]*\]\((?P<image>[^()\s]+)\)")
+HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
+SECONDS_PER_COMMAND = 60
+
+
+@frozen
+class Block:
+    """A fenced block: the line of its fence, the words behind the fence, its text."""
+
+    line: int
+    info: str
+    text: str
+
+    @property
+    def language(self) -> str:
+        return self.info.split()[0] if self.info.split() else ""
+
+    @property
+    def title(self) -> str | None:
+        found = re.search(r'title="([^"]+)"', self.info)
+        return found[1] if found else None
+
+    @property
+    def shows_problems(self) -> bool:
+        return "problems" in self.info.split()
+
+
+@frozen
+class Command:
+    """A `zenflow` command of a page, and what the page says comes of it."""
+
+    line: int
+    text: str
+    code: int
+    output: tuple[str, ...]
+
+
+def blocks_and_prose(text: str) -> tuple[list[Block], str]:
+    """The fenced blocks of a page, and the page with blank lines in their place."""
+    blocks: list[Block] = []
+    prose: list[str] = []
+    start: tuple[int, re.Match[str]] | None = None
+    inside: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fence = FENCE.match(line)
+        if start is None and fence:
+            start, inside = (number, fence), []
+        elif start and fence and fence["fence"].startswith(start[1]["fence"]) and not fence["info"].strip():
+            blocks.append(Block(start[0], info=start[1]["info"].strip(), text="\n".join(inside) + "\n"))
+            start = None
+        elif start:
+            inside.append(line.removeprefix(start[1]["indent"]))
+        else:
+            prose.append(line)
+            continue
+        prose.append("")
+    if start is not None:
+        raise ValueError(f"line {start[0]}: this block has no end")
+    return blocks, "\n".join(prose)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for line in blocks_and_prose(text)[1].splitlines():
+        if heading := HEADING.match(line):
+            words = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading["text"]).lower())
+            slug = base = words.replace(" ", "-")
+            repeated = 0
+            while slug in found:
+                repeated += 1
+                slug = f"{base}-{repeated}"
+            found.add(slug)
+    return found
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Relative links that lead nowhere; links to other sites are not followed."""
+    prose = blocks_and_prose(page.read_text(encoding="utf-8"))[1]
+    for number, line in enumerate(prose.splitlines(), start=1):
+        for link in LINK.finditer(re.sub(r"`[^`]*`", "", line)):
+            target = link["target"] or link["image"]
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            goal = (page.parent / name) if name else page
+            if not goal.exists():
+                yield f"line {number}: link to {target}, but there is no {name}"
+            elif anchor and anchor not in anchors(goal.read_text(encoding="utf-8")):
+                yield f"line {number}: link to {target}, but {name or 'this page'} has no such heading"
+
+
+def is_flow(text: str) -> bool:
+    """Whether a YAML text holds a JobFlow, also one with mistakes in it."""
+    return re.search(r"^kind: +[\"']?JobFlow[\"']?\s*(#.*)?$", text, re.MULTILINE) is not None
+
+
+def commands_of(block: Block) -> list[Command]:
+    """The commands of a `console` or `sh` block that begin with `zenflow`."""
+    found: list[Command] = []
+    lines = block.text.splitlines()
+    console = block.language == "console"
+    at = 0
+    while at < len(lines):
+        line = block.line + 1 + at
+        text = lines[at].removeprefix("$ ")
+        at += 1
+        if console and not lines[at - 1].startswith("$ "):
+            continue
+        while text.endswith("\\") and at < len(lines):
+            text = text[:-1] + lines[at].removeprefix("> ")
+            at += 1
+        output: list[str] = []
+        while console and at < len(lines) and not lines[at].startswith("$ "):
+            output.append(lines[at].rstrip())
+            at += 1
+        code = 0
+        if console and lines[at : at + 1] == ["$ echo $?"] and at + 1 < len(lines):
+            code = int(lines[at + 1])
+            at += 2
+        if text.split()[:1] == ["zenflow"]:
+            found.append(Command(line, text=text, code=code, output=tuple(output)))
+    return found
+
+
+def shows(documented: tuple[str, ...], printed: str) -> bool:
+    """Whether the output is as documented; a documented line `...` stands for any lines."""
+    pattern = "".join(r"(?:.*\n)*?" if line.strip() == "..." else re.escape(line) + r"[ \t]*\n" for line in documented)
+    return re.fullmatch(pattern, printed.rstrip("\n") + "\n" if printed.strip() else "") is not None
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a reader would, with the `zenflow` of this interpreter; stderr goes to stdout."""
+    own = Path(sys.executable).parent
+    environment = {"PATH": f"{own}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS_PER_COMMAND,
+        check=False,
+    )
+
+
+def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
+    """Flows that do not validate, commands that end or print otherwise than the page says."""
+    for block in blocks_and_prose(page.read_text(encoding="utf-8"))[0]:
+        if block.language == "yaml":
+            name = block.title or f"line-{block.line}.yaml"
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(block.text, encoding="utf-8")
+            if is_flow(block.text):
+                expected = 2 if block.shows_problems else 0
+                answer = run(f"zenflow validate {name}", folder)
+                if answer.returncode != expected:
+                    ends = f"zenflow validate ends with {answer.returncode}, not {expected}"
+                    yield f"line {block.line}: {ends}\n{answer.stdout}"
+            elif not block.shows_problems:
+                try:
+                    list(yaml.safe_load_all(block.text))
+                except yaml.YAMLError as error:
+                    yield f"line {block.line}: not YAML: {error}"
+        elif block.language in ("console", "sh"):
+            for command in commands_of(block):
+                answer = run(command.text, folder)
+                if answer.returncode != command.code:
+                    yield (
+                        f"line {command.line}: `{command.text}` ends with {answer.returncode}, documented is "
+                        f"{command.code}\n{answer.stdout}"
+                    )
+                elif command.output and not shows(command.output, answer.stdout):
+                    yield f"line {command.line}: `{command.text}` prints something else:\n{answer.stdout}"
+
+
+def problems_of(page: Path, folder: Path) -> list[str]:
+    """All that is wrong with a page; its commands run in `folder`, beside a copy of `examples/`."""
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    return [*broken_links(page), *wrong_blocks(page, folder)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page(page: Path, tmp_path: Path) -> None:
+    problems = problems_of(page, tmp_path)
+    assert not problems, "\n".join((f"{page.relative_to(ROOT)}:", *problems))
+
+
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.yaml")), ids=lambda path: path.stem)
+def test_example_validates_and_is_named_after_its_flow(example: Path) -> None:
+    text = example.read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["metadata"]["name"] == example.stem
+    answer = run(f"zenflow validate {example}", ROOT)
+    assert answer.returncode == 0, answer.stdout
+
+
+FLOW = """apiVersion: workflow.kube-zen.io/v1alpha1
+kind: JobFlow
+metadata: {name: planted}
+spec:
+  steps:
+  - {name: a, type: Manual}
+"""
+
+
+@pytest.mark.parametrize(
+    ("page", "problem"),
+    [
+        pytest.param("[x](gone.md)\n", "line 1: link to gone.md, but there is no gone.md", id="a link to no file"),
+        pytest.param("# A b\n\n[x](#a-c)\n", "line 3: link to #a-c, but this page has no", id="a link to no heading"),
+        pytest.param("![x](gone.svg)\n", "line 1: link to gone.svg", id="a picture that is not there"),
+        pytest.param("```yaml\na: [\n```\n", "line 1: not YAML", id="broken YAML"),
+        pytest.param(
+            f"```yaml\n{FLOW}    depends: [b]\n```\n",
+            "line 1: zenflow validate ends with 2, not 0",
+            id="a flow with problems",
+        ),
+        pytest.param(
+            f"```yaml problems\n{FLOW}```\n",
+            "line 1: zenflow validate ends with 0, not 2",
+            id="a flow said to have problems",
+        ),
+        pytest.param(
+            "```sh\ncd x\nzenflow no-such-command\n```\n",
+            "line 3: `zenflow no-such-command` ends with",
+            id="a command that fails",
+        ),
+        pytest.param(
+            "```console\n$ zenflow --version\n$ echo $?\n3\n```\n",
+            "line 2: `zenflow --version` ends with 0, documented is 3",
+            id="another exit code",
+        ),
+        pytest.param(
+            "```console\n$ zenflow --version\nzenflow 0.0.0\n```\n",
+            "line 2: `zenflow --version` prints",
+            id="another output",
+        ),
+    ],
+)
+def test_a_planted_mistake_is_found(page: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    found = problems_of(tmp_path / "page.md", tmp_path)
+    assert [text for text in found if text.startswith(problem)] == found
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("# It's `a` b\n\n[x](#its-a-b) [y](https://example.com/gone) [z](page.md#its-a-b)\n", id="links"),
+        pytest.param("```text\n[x](gone.md)\n```\n`[x](gone.md)`\n", id="links that are code"),
+        pytest.param(
+            f'```yaml title="planted.yaml"\n{FLOW}```\n\n```sh\nzenflow validate planted.yaml\n```\n',
+            id="a flow by title",
+        ),
+        pytest.param("```console\n$ zenflow --version\n...\n```\n", id="any output"),
+        pytest.param("```console\n$ kubectl get pods\nno\n```\n", id="commands of others are not run"),
+    ],
+)
+def test_a_right_page_is_left_in_peace(page: str, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(page, encoding="utf-8")
+    assert problems_of(tmp_path / "page.md", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("documented", "printed", "same"),
+    [
+        pytest.param(("a", "b"), "a\nb\n", True, id="the same lines"),
+        pytest.param(("a",), "a  \n", True, id="blanks at the end do not count"),
+        pytest.param(("a", "c"), "a\nb\nc\n", False, id="a line more"),
+        pytest.param(("a", "...", "d"), "a\nb\nc\nd\n", True, id="dots for two lines"),
+        pytest.param(("a", "...", "b"), "a\nb\n", True, id="dots for none"),
+        pytest.param(("a.c",), "abc\n", False, id="a dot is a dot"),
+    ],
+)
+def test_shows(documented: tuple[str, ...], printed: str, same: bool) -> None:
+    assert shows(documented, printed) is same
