@@ -65,10 +65,9 @@ def test_count(
     if sessions:
         (tmp_path / "sessions.json").write_text(json.dumps({"sessions": sessions}), encoding="utf-8")
     for name, (tests, failures, errors, skipped) in suites.items():
-        (tmp_path / f"{name}.xml").write_text(
-            f'<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"/></testsuites>',
-            encoding="utf-8",
-        )
+        counts = f'tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"'
+        junit = f"<testsuites><testsuite {counts}/></testsuites>"
+        (tmp_path / f"{name}.xml").write_text(junit, encoding="utf-8")
     arguments = ["--nox-exit-code", str(nox_code), "--failed-commands", str(commands)]
     answer = subprocess.run([sys.executable, COUNT, tmp_path, *arguments], capture_output=True, text=True, check=False)
     assert (answer.stdout.splitlines()[-1], answer.returncode) == (last_line, code)
