@@ -30,7 +30,7 @@ NEWER = ("3.12", "3.13")
 CORE_TESTS = ("tests/core", "tests/testing", "tests/laws", "tests/lifecycles")
 
 nox.needs_version = ">=2026.10"
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 # A missing interpreter is a row of the table (and, with ZENFLOW_ALL_TIERS=1, a failure there), in CI as elsewhere.
 nox.options.error_on_missing_interpreters = False
