@@ -26,8 +26,8 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OLDEST = "3.11"
 NEWER = ("3.12", "3.13")
 
-# tests/docs is the tier `docs`. The newer interpreters run the tests of core and harness: all but what is named here, so
-# that a new folder of tests is not forgotten.
+# tests/docs is the tier `docs`. The newer interpreters run the tests of core and harness, which is all but what is
+# named here: so a new folder of tests is not forgotten.
 NOT_IN_TESTS = ("tests/docs",)
 OLDEST_ONLY = ("tests/cli", "tests/runtime", "tests/cluster")
 
