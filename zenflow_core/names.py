@@ -42,6 +42,12 @@ APPROVER_PREFIX: Final = f"approver.{GROUP}/"
 LEGACY_APPROVED_PREFIX: Final = f"{GROUP}/approved/"
 """Two slashes: no API server stores such a key, but files and fakes can hold it."""
 
+INPUTS_CONTAINER: Final = "zenflow-inputs"
+"""The init container that fetches a step's input artifacts."""
+
+OUTPUTS_CONTAINER: Final = "zenflow-outputs"
+"""The container that stores a step's output artifacts once the step's own has succeeded."""
+
 UID_CHARACTERS: Final = 8
 """How much of a flow's uid stands in the names of its Jobs."""
 
