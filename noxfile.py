@@ -203,3 +203,11 @@ def bench(session: nox.Session) -> None:
     """Measure; prints one JSON document. Not part of a bare `nox`: figures from a busy machine decide nothing."""
     install(session, ".[all]")
     session.run("python", "-P", "benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
+def schemas(session: nox.Session) -> None:
+    """Write again what is generated from the installed libraries and from the core: each `tools/make_*.py`."""
+    install(session, ".[all]")
+    for tool in sorted(ROOT.glob("tools/make_*.py")):
+        session.run("python", "-P", str(tool))
