@@ -18,6 +18,18 @@ SOURCE_DEPTH: Final = 64
 SOURCE_NODES: Final = 500_000
 """YAML nodes of one file after aliases are followed: ten times what an object of 1.5 MiB can hold."""
 
+SOURCE_DOCUMENTS: Final = 1_000
+"""Documents of one file, empty ones included. Each costs a little even if it holds nothing."""
+
+SOURCE_ANCHORS: Final = 10_000
+"""Anchors of one YAML document: far more than a person names, and half a million of them would cost a second."""
+
+SOURCE_TAG_DIRECTIVES: Final = 16
+"""%TAG lines of one file, which mean nothing here. libyaml compares each with all before it."""
+
+PROBLEMS: Final = 1_000
+"""Problems reported for one manifest. Nobody reads more; hostile input could make millions."""
+
 OBJECT_BYTES: Final = 1_572_864
 """etcd's default request limit (`--max-request-bytes`), which a stored JobFlow has to stay under."""
 
