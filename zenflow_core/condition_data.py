@@ -1,0 +1,108 @@
+"""The data of a `when`: of all that is known only what the expression reads, each output as the kind it is read as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, TypeAlias
+
+from zenflow_core.condition_names import ReadAs, shorten
+from zenflow_core.jsonpath import render
+
+WhenData: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""`{"steps": {name: {"phase": ..., "outputs": {"parameters": {...}}}}, "parameters": {...}, "flow": {...}}`, values as
+JSON has them. Only what `reads_of` names is looked at; what is missing may be left out."""
+
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+
+
+def activation_of(
+    data: WhenData,
+    *,
+    steps: Collection[str],
+    parameters: Collection[str],
+    outputs: Collection[tuple[str, str, ReadAs]],
+    flow: Collection[str],
+) -> tuple[dict[str, Any], list[str]]:
+    """What CEL sees, and a note on each output that is not there or not of its kind."""
+    rows = data.get("steps", {})
+    given = data.get("parameters", {})
+    known = data.get("flow", {})
+    notes: list[str] = []
+    seen: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        row = rows.get(step, {})
+        seen[step] = {"outputs": {"parameters": {}}}
+        if "phase" in row:
+            seen[step]["phase"] = str(row["phase"])
+    for step, parameter, read_as in outputs:
+        recorded = rows.get(step, {}).get("outputs", {}).get("parameters", {})
+        if parameter not in recorded:
+            notes.append(f"step {step!r} has no output {parameter!r}")
+            continue
+        value = _as_cel(recorded[parameter])
+        # `has()` asks for the plain form, whatever else the expression does with the output.
+        seen[step]["outputs"]["parameters"][parameter] = value
+        if read_as is ReadAs.JSON:
+            continue
+        converted = _convert(recorded[parameter], read_as)
+        if converted is None:
+            said = "a number" if read_as is ReadAs.NUMBER else "true or false"
+            notes.append(f"output {parameter!r} of step {step!r} is not {said}: {shorten(render(recorded[parameter]))}")
+        else:
+            seen[step].setdefault(read_as.value, {})[parameter] = converted
+    activation: dict[str, Any] = {
+        "steps": seen,
+        "parameters": {name: render(given[name]) for name in parameters if name in given},
+    }
+    for name in flow:
+        if name in known:
+            value = known[name]
+            activation[f"flow.{name}"] = dict(value) if isinstance(value, Mapping) else str(value)
+    return activation, notes
+
+
+def _as_cel(value: Any) -> Any:
+    """A JSON value as CEL takes it: no integers beyond 64 bits, no tuples."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value) if abs(value) < 2**1023 else float("inf") * (1 if value > 0 else -1)
+    if isinstance(value, list | tuple):
+        return [_as_cel(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _as_cel(item) for key, item in value.items()}
+    return value
+
+
+def _convert(value: Any, read_as: ReadAs) -> bool | int | float | str | None:
+    """An output as the kind it is read as, or None if it is none of that kind."""
+    match read_as:
+        case ReadAs.TEXT:
+            return render(value)
+        case ReadAs.TRUTH:
+            if isinstance(value, bool):
+                return value
+            return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
+        case ReadAs.NUMBER:
+            if isinstance(value, bool):
+                return None
+            if isinstance(value, str):
+                value = value.strip()
+                if _INTEGER.fullmatch(value):
+                    value = int(value)
+                elif len(value) <= 400 and _DECIMAL.fullmatch(value):
+                    value = float(value)
+            number = _as_cel(value)
+            return number if isinstance(number, int | float) else None
+        case ReadAs.JSON:
+            raise AssertionError("plain outputs are not converted")
+
+
+def characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + characters(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(1 + characters(item) for item in value)
+    return 1

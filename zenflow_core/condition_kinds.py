@@ -1,0 +1,158 @@
+"""What references are compared with: the kind an output is read as, and phases that no step ever has.
+
+An output is read as the kind of thing it is compared with: next to a text it is text, next to a number a number, next
+to `true` or `false` a truth value; elsewhere it is the JSON value that was recorded. Otherwise `n != 0` would hold for
+the recorded text "0", and `n != "0"` for the recorded number 0: guards that fail open, since CEL calls values of
+different kinds simply unequal.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zenflow_core.condition_names import (
+    MAPS,
+    ExpressionProblem,
+    FlowField,
+    OutputOf,
+    ParameterOf,
+    PhaseOf,
+    ReadAs,
+    Token,
+    shorten,
+    spell,
+)
+from zenflow_core.nearest import instead
+
+STEP_PHASES: Final = ("Pending", "PendingApproval", "Running", "Succeeded", "Failed", "Skipped")
+FLOW_PHASES: Final = ("Pending", "Running", "Succeeded", "Failed", "Suspended", "Paused")
+
+_ARITHMETIC: Final = frozenset("+-*/%")
+_COMPARING: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_CONVERSIONS: Final = {
+    "double": ReadAs.NUMBER, "int": ReadAs.NUMBER, "uint": ReadAs.NUMBER, "size": ReadAs.NUMBER, "string": ReadAs.TEXT,
+}  # fmt: skip
+
+
+def kinds_of_outputs(tokens: list[Token]) -> dict[int, ReadAs]:
+    """What each output token (by its index) is compared or reckoned with, where that is plain; others stay JSON."""
+    kinds: dict[int, ReadAs] = {}
+    for index, token in enumerate(tokens):
+        if not isinstance(token.reference, OutputOf):
+            continue
+        after = _text_at(tokens, index + 1)
+        if after in (".", "[") or (_text_at(tokens, index - 1) == "(" and _text_at(tokens, index - 2) == "has"):
+            continue
+        kind = None
+        if after in _COMPARING or after in _ARITHMETIC:
+            kind = _kind_on_the_right(tokens, index + 2)
+        elif after == "in" and _text_at(tokens, index + 2) == "[":
+            kind = _kind_on_the_right(tokens, index + 3)
+        before = _text_at(tokens, index - 1)
+        if kind is None and (before in _COMPARING or before in _ARITHMETIC):
+            kind = _kind_on_the_left(tokens, index - 2)
+        if kind is not None:
+            kinds[index] = kind
+    return kinds
+
+
+def is_converted(tokens: list[Token], index: int) -> bool:
+    """Whether the token at `index` stands in a conversion to a number, as in `double(...)`."""
+    return _text_at(tokens, index - 1) == "(" and _text_at(tokens, index - 2) in ("double", "int", "uint")
+
+
+def _text_at(tokens: list[Token], index: int) -> str:
+    if not 0 <= index < len(tokens):
+        return ""
+    token = tokens[index]
+    return token.text if token.kind in ("mark", "name") and token.reference is None else ""
+
+
+def _kind(token: Token) -> ReadAs | None:
+    match token.reference:
+        case PhaseOf() | ParameterOf():
+            return ReadAs.TEXT
+        case FlowField(name, key):
+            return ReadAs.TEXT if key or name not in MAPS else None
+        case _:
+            pass
+    if token.kind == "number":
+        return ReadAs.NUMBER
+    if token.kind == "string":
+        return ReadAs.TEXT
+    return ReadAs.TRUTH if token.text in ("true", "false") else None
+
+
+def _kind_on_the_right(tokens: list[Token], index: int) -> ReadAs | None:
+    while _text_at(tokens, index) == "-":
+        index += 1
+    if index >= len(tokens):
+        return None
+    if _text_at(tokens, index + 1) == "(":
+        return _CONVERSIONS.get(_text_at(tokens, index))
+    return _kind(tokens[index])
+
+
+def _kind_on_the_left(tokens: list[Token], index: int) -> ReadAs | None:
+    if index < 0:
+        return None
+    if _text_at(tokens, index) != ")":
+        return _kind(tokens[index])
+    depth = 0
+    while index >= 0:
+        word = _text_at(tokens, index)
+        depth += (word == ")") - (word == "(")
+        if depth == 0:
+            return _CONVERSIONS.get(_text_at(tokens, index - 1))
+        index -= 1
+    return None
+
+
+def impossible_phases(tokens: list[Token]) -> list[ExpressionProblem]:
+    """Comparisons of a phase with a text that no phase ever is: they would quietly skip the step for ever."""
+    problems: list[ExpressionProblem] = []
+    for index, token in enumerate(tokens):
+        match token.reference:
+            case PhaseOf():
+                phases: tuple[str, ...] = STEP_PHASES
+            case FlowField("phase", ""):
+                phases = FLOW_PHASES
+            case _:
+                continue
+        compared: list[Token] = []
+        if _text_at(tokens, index + 1) in ("==", "!="):
+            compared = tokens[index + 2 : index + 3]
+        elif _text_at(tokens, index + 1) == "in" and _text_at(tokens, index + 2) == "[":
+            for other in tokens[index + 3 :]:
+                if _text_at([other], 0) == "]":
+                    break
+                compared.append(other)
+        if _text_at(tokens, index - 1) in ("==", "!=") and _text_at(tokens, index - 3) != "+":
+            compared = [*compared, *tokens[max(index - 2, 0) : index - 1]]
+        for other in compared:
+            problems.extend(_impossible(token, other, phases))
+    return problems
+
+
+def _impossible(phase: Token, other: Token, phases: tuple[str, ...]) -> list[ExpressionProblem]:
+    assert phase.reference is not None, "only called for references"
+    if other.kind == "number" or (other.reference is None and other.text in ("true", "false", "null")):
+        return [
+            ExpressionProblem(
+                f"compares {spell(phase.reference)} with {shorten(other.text)}, but a phase is a text",
+                f"compare it with one of: {', '.join(phases)}",
+                other.start + 1,
+            )
+        ]
+    if other.kind != "string" or other.text[0] not in "\"'" or "\\" in other.text:
+        return []
+    literal = other.text.strip(other.text[0])
+    if literal in phases:
+        return []
+    lower = {name.lower(): name for name in phases}
+    close = lower.get(literal.lower())
+    fix = f"did you mean {close!r}?" if close else instead(literal, phases, "")
+    if "did you mean" not in fix:
+        fix = f"compare it with one of: {', '.join(phases)}"
+    what = f"compares {spell(phase.reference)} with {shorten(other.text)}, which no phase is"
+    return [ExpressionProblem(what, fix, other.start + 1)]
