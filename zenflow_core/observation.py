@@ -73,6 +73,8 @@ class Seen:
     outcome: JobOutcome = ACTIVE
     suspended_since: Instant | None = None
     """When somebody else suspended it; None while it is not suspended."""
+    resumed_at: Instant | None = None
+    """When it was last released again, if it ever was suspended."""
     deleting: bool = False
     nudge: bool = False
     """Its Pods say that it is done and its controller has not said so yet (eager completion)."""

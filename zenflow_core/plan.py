@@ -160,5 +160,7 @@ class Plan:
     parameters: Mapping[str, str] = field(factory=dict)
     claims: tuple[Mapping[str, Any], ...] = ()
     config_maps: tuple[Mapping[str, Any], ...] = ()
+    refused: str = ""
+    """Why the spec cannot be run: every problem in it. Such a plan has no steps, and its flow ends at once."""
     fingerprint: str = ""
     """Hash of the parts of the spec that have meaning after the start (product rule "Edits")."""

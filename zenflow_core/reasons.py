@@ -96,10 +96,23 @@ class Rejected:
 
 
 @frozen
+class OutputValue:
+    """A recorded value: text as it is, or JSON text for anything but a string, so that no digit is lost."""
+
+    text: str
+    json: bool = False
+
+
+@frozen
 class JobComplete:
-    """The attempt's Job has the condition Complete and every declared output could be read."""
+    """The attempt's Job has the condition Complete and every declared output could be read.
+
+    What was read moves into the record; the stored cause has only the instant.
+    """
 
     at: Instant
+    outputs: Mapping[str, OutputValue] | None = None
+    reads: Mapping[str, OutputValue] | None = None
 
 
 @frozen
@@ -214,6 +227,23 @@ class OutputMissing:
 
 
 @frozen
+class UpstreamUnmet:
+    """A dependency failed for good, so this step cannot run."""
+
+    at: Instant
+    step: StepName
+
+
+@frozen
+class RetryAbandoned:
+    """The step waited for a retry that will not come; `because` is the reason that ended the waiting."""
+
+    at: Instant
+    failure: AttemptFailure
+    because: str
+
+
+@frozen
 class FlowFailing:
     """Another step failed for good: nothing new starts (or, with failFast, everything stops)."""
 
@@ -270,6 +300,8 @@ Cause: TypeAlias = (
     | InputMissing
     | OutputUnavailable
     | OutputMissing
+    | UpstreamUnmet
+    | RetryAbandoned
     | FlowFailing
     | FlowEnded
     | RetriedFrom
@@ -282,10 +314,14 @@ Cause: TypeAlias = (
 
 @frozen
 class WaitsFor:
-    """Dependencies that are not settled: the first few by name, the others counted."""
+    """Dependencies that are not settled: the last few by name, of `of` in all.
+
+    Names from the end and a fixed total, so that a wide fan-in is not rewritten
+    each time one of its many dependencies settles.
+    """
 
     steps: tuple[StepName, ...]
-    more: int = 0
+    of: int
     until: ClassVar[None] = None
 
 

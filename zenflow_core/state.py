@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from zenflow_core.observation import FlowSeen, Lookup, Sighting, Sightings
 from zenflow_core.plan import ConfigMapKey, Plan
-from zenflow_core.reasons import Cause, FlowCause, FlowHold, Hold, Instant
+from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue
 
 
 class StepPhase(StrEnum):
@@ -78,9 +78,11 @@ class StepRecord:
     """Creates of this attempt that the API server refused, in a row."""
     condition_met: bool = False
     job_uid: str | None = None
-    outputs: Mapping[str, object] | None = None
-    """Values read at the step's end, by output name (JSON scalars, lists or objects)."""
-    reads: Mapping[str, object] | None = None
+    failure: AttemptFailure | None = None
+    """How the last failed attempt failed; kept while a retry may come."""
+    outputs: Mapping[str, OutputValue] | None = None
+    """Values read at the step's end, by output name."""
+    reads: Mapping[str, OutputValue] | None = None
     """Values that inputs of other steps name, by path."""
     approver: str = ""
     cause: Cause | None = None
@@ -94,20 +96,36 @@ class StepRecord:
     @property
     def retries_claimed(self) -> int:
         """Retries started or waiting to start: what the flow's budget counts."""
-        return self.attempt if self.retry_at is not None else max(self.attempt - 1, 0)
+        return self.attempt if self.phase is StepPhase.PENDING else self.retries_started
+
+    @property
+    def retries_started(self) -> int:
+        """The API's `retryCount`."""
+        return self.attempt - 1 if self.attempt > 1 else 0
+
+
+@frozen
+class Condition:
+    """A condition of the flow, as `kubectl wait --for=condition=...` reads it."""
+
+    type: str
+    status: bool
+    reason: str
+    since: Instant
+    """When `status` last changed (`lastTransitionTime`)."""
+    message: str = ""
 
 
 @frozen
 class FlowRecord:
-    """What is remembered of the flow as a whole."""
+    """What is remembered of the flow as a whole: its status without the rows."""
 
     started_at: Instant | None = None
     completed_at: Instant | None = None
-    main_settled_at: Instant | None = None
     ended: FlowCause | None = None
     """What ended the flow other than its steps; absorbing."""
     phase: FlowPhase = FlowPhase.PENDING
-    phase_since: Instant | None = None
+    conditions: tuple[Condition, ...] = ()
     holds: tuple[FlowHold, ...] = ()
     fingerprint: str = ""
     observed_generation: int = 0

@@ -1,0 +1,56 @@
+"""What the cluster lacks or should lose, read off levels: a record and what is seen of its Jobs.
+
+Never off the move just made, so a crash loses nothing: the next look owes the
+same. A slot is freed by what is seen, not by what is decided.
+"""
+
+from __future__ import annotations
+
+from zenflow_core.actions import Action, CreateJob, DeleteJob, NudgeJob
+from zenflow_core.manifests import Unbuildable, build_job
+from zenflow_core.observation import Refused, Seen, Sightings
+from zenflow_core.rules.inputs import Values, resolve
+from zenflow_core.state import StepPhase, StepRecord
+from zenflow_core.views import StepView
+
+
+def holds_slot(record: StepRecord, sightings: Sightings) -> bool:
+    """Whether the step counts against `parallelism`: it runs, or a Job of it may still have Pods."""
+    if record.phase is StepPhase.RUNNING:
+        return True
+    return any(sighting.live for sighting in sightings)
+
+
+def ensured(view: StepView) -> tuple[Action, ...]:
+    """What has to be there and is not: the Job of the running attempt, or a nudge of its controller."""
+    record = view.record
+    if record.phase is not StepPhase.RUNNING or view.flow.seen.deleting_since is not None:
+        return ()
+    seen = view.attempt(record.attempt)
+    if isinstance(seen, Seen):
+        owes = seen.nudge and seen.live and not seen.deleting
+        return (NudgeJob(view.step.name, seen.attempt, seen.name, seen.uid),) if owes else ()
+    if seen is not None and not (isinstance(seen, Refused) and record.started_at and seen.at < record.started_at):
+        return ()
+    values = resolve(view)
+    if not isinstance(values, Values):
+        return ()  # the hold of the same name says so; the runtime reads and calls again
+    body = build_job(
+        view.step,
+        view.flow.seen,
+        record.attempt,
+        values=values.by_name,
+        policy=view.flow.plan.pod_failure_policy,
+    )
+    assert not isinstance(body, Unbuildable), "the rule `inputs` has tried the same values"
+    return (CreateJob(view.step.name, record.attempt, body["metadata"]["name"], body),)
+
+
+def released(step: str, record: StepRecord, sightings: Sightings) -> tuple[DeleteJob, ...]:
+    """Live Jobs that the record does not call for."""
+    wanted = record.attempt if record.phase is StepPhase.RUNNING else None
+    return tuple(
+        DeleteJob(step, seen.attempt, seen.name, seen.uid)  # type: ignore[arg-type]  # a step's name, from its plan
+        for seen in sightings
+        if isinstance(seen, Seen) and seen.live and not seen.deleting and seen.attempt != wanted
+    )

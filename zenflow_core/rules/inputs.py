@@ -1,0 +1,101 @@
+"""The values a step needs: all of them, or a reason why not.
+
+The core asks by holding (`NeedsInput`); it never calls out. Values of Secrets
+never come here: such an input is a reference that the container resolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from attrs import frozen
+
+from zenflow_core.observation import UNREAD, Absent, Present, Unread
+from zenflow_core.plan import ConfigMapKey, FixedValue, KeyRead, OutputRead, PlannedStep, SecretEnv
+from zenflow_core.reasons import InputMissing, NeedsInput, OutputUnavailable
+from zenflow_core.rules.dependencies import settled_upstream
+from zenflow_core.state import StepPhase
+from zenflow_core.views import StepView
+
+Resolved: TypeAlias = "str | SecretEnv"
+
+
+@frozen
+class Values:
+    """Every input of a step, by name."""
+
+    by_name: Mapping[str, Resolved]
+
+
+_NONE = Values({})
+
+
+def inputs(view: StepView) -> InputMissing | OutputUnavailable | NeedsInput | None:
+    """Hold for what is unread; end the step if a value will never be there.
+
+    Asked while the step waits, once everything upstream is settled, and again for a
+    running step whose Job has never been seen: its body has to be built anew.
+    """
+    if not view.step.inputs:
+        return None
+    if view.record.phase is StepPhase.PENDING and not (settled_upstream(view) and view.flow.record.started_at):
+        return None
+    if view.record.phase is StepPhase.RUNNING and view.attempt(view.record.attempt) is not None:
+        return None
+    answer = resolve(view)
+    return None if isinstance(answer, Values) else answer
+
+
+def resolve(view: StepView) -> Values | InputMissing | OutputUnavailable | NeedsInput:
+    """All inputs of the step, or the first that is missing, or all that are still to be read."""
+    if not view.step.inputs:
+        return _NONE
+    values: dict[str, Resolved] = {}
+    unread: list[ConfigMapKey] = []
+    for wanted in view.step.inputs:
+        match wanted.source:
+            case FixedValue(value):
+                values[wanted.name] = value
+            case SecretEnv() as secret:
+                values[wanted.name] = secret
+            case KeyRead(ref, default):
+                match view.inputs.get(ref, UNREAD):
+                    case Unread():
+                        unread.append(ref)
+                    case Present(value):
+                        values[wanted.name] = value
+                    case Absent(why) if default is None:
+                        what = why or f"ConfigMap {ref.name} has no key {ref.key}"
+                        return InputMissing(view.now, wanted.name, what)
+                    case Absent():
+                        assert default is not None, "narrowed by the guard above"
+                        values[wanted.name] = default
+            case OutputRead() as read:
+                found = _output(view, wanted.name, read)
+                if not isinstance(found, str):
+                    return found
+                values[wanted.name] = found
+    return NeedsInput(tuple(unread)) if unread else Values(values)
+
+
+def _output(view: StepView, parameter: str, read: OutputRead) -> str | InputMissing | OutputUnavailable:
+    record = view.reader(read.rank)
+    value = (record.reads or {}).get(read.path)
+    if record.phase is StepPhase.SUCCEEDED and value is not None:
+        return value.text
+    if read.default is not None:
+        return read.default
+    if record.phase is StepPhase.SKIPPED:
+        return OutputUnavailable(record.finished_at or view.now, parameter, read.step)
+    what = (
+        f"step {read.step} is {record.phase.value}"
+        if record.phase is not StepPhase.SUCCEEDED
+        else f"the document of step {read.step} has nothing at {read.path}"
+    )
+    return InputMissing(record.finished_at or view.now, parameter, what)
+
+
+def needs_values(step: PlannedStep) -> bool:
+    """Whether building the step's Job needs anything but the plan."""
+    return bool(step.inputs)

@@ -1,0 +1,93 @@
+"""What a finished Job leaves behind: read once, before anything may delete its Pods, and recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zenflow_core.jsonpath import Ambiguous, Found, JsonPath, NotFound, compile_path, render
+from zenflow_core.limits import PARAMETER_VALUE_BYTES
+from zenflow_core.observation import Absent, Complete, Present, Seen, Unread
+from zenflow_core.reasons import JobComplete, NeedsOutput, OutputMissing, OutputValue
+from zenflow_core.views import StepView
+
+TERMINATION_MESSAGE_BYTES = 4096
+"""Kubernetes cuts a container's termination message here."""
+
+
+def capture(view: StepView, seen: Seen, complete: Complete) -> JobComplete | OutputMissing | NeedsOutput:
+    """The step's outputs, and every path that some input names.
+
+    A declared output that cannot be read fails the step; a path that only
+    another step names is left out, and that step will say what it misses.
+    """
+    step = view.step
+    if not step.documented:
+        return JobComplete(complete.at)
+    match seen.result:
+        case Unread():
+            return NeedsOutput(seen.attempt)
+        case Present(text):
+            pass
+        case Absent():
+            text = None
+    document = _document(seen, text)
+    outputs: dict[str, OutputValue] = {}
+    for output in step.outputs:
+        value = _read(document, output.path)
+        if isinstance(value, str):
+            return OutputMissing(complete.at, output.name, _explain(value, text, seen))
+        outputs[output.name] = value
+    reads: dict[str, OutputValue] = {}
+    for path in step.reads:
+        value = _read(document, path)
+        if isinstance(value, OutputValue):
+            reads[path] = value
+    return JobComplete(complete.at, outputs, reads)
+
+
+def _document(seen: Seen, text: str | None) -> Mapping[str, Any]:
+    """`status` and `metadata` of the Job and `result`; besides them the keys of `result`, then of `status`."""
+    status = seen.document.get("status", {})
+    document: dict[str, Any] = dict(status)
+    result: Any = None
+    if text is not None:
+        try:
+            result = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            result = text
+        if isinstance(result, dict):
+            document.update(result)
+        document["result"] = result
+    document["status"] = status
+    document["metadata"] = seen.document.get("metadata", {})
+    return document
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _read(document: Mapping[str, Any], path: str) -> OutputValue | str:
+    """The value at `path`, or what is wrong with it."""
+    compiled = compile_path(path)
+    assert isinstance(compiled, JsonPath), "validation has compiled every path"
+    match compiled.read(document):
+        case Found(value) | Ambiguous(value):
+            recorded = OutputValue(render(value), json=not isinstance(value, str))
+        case NotFound():
+            return f"nothing at {path}"
+    size = len(recorded.text.encode())
+    if size > PARAMETER_VALUE_BYTES:
+        return f"the value at {path} has {size} bytes, more than {PARAMETER_VALUE_BYTES}"
+    return recorded
+
+
+def _explain(what: str, text: str | None, seen: Seen) -> str:
+    if text is None:
+        why = seen.result.why if isinstance(seen.result, Absent) else ""
+        return f"{what}: {why or 'no termination message was found'}"
+    if len(text.encode()) >= TERMINATION_MESSAGE_BYTES:
+        return f"{what}: the termination message was cut at {TERMINATION_MESSAGE_BYTES} bytes"
+    return what

@@ -1,0 +1,249 @@
+"""The status of a JobFlow object: what is remembered, as the API stores it, and back.
+
+Status *is* the state: `read_status(write_status(...))` gives the same records.
+A row is lean (about 200 bytes at its end), since its size times the number of
+steps is what bounds a flow: what can be derived from the row itself (an instant
+that equals `completionTime`, the attempt's number) is not written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from attrs import frozen
+
+from zenflow_core.facts import (
+    CAUSES,
+    FLOW_CAUSES,
+    FLOW_HOLDS,
+    HOLDS,
+    fields_of,
+    read_cause,
+    read_failure,
+    read_hold,
+    reason_of,
+    write_fact,
+)
+from zenflow_core.instants import instant, rfc3339
+from zenflow_core.manifests import name_of_job
+from zenflow_core.observation import FlowSeen
+from zenflow_core.plan import Plan, PlannedStep
+from zenflow_core.reasons import Instant, OutputValue
+from zenflow_core.say import tells
+from zenflow_core.state import Condition, FlowPhase, FlowRecord, StepPhase, StepRecord, Stopwatch, Tally
+from zenflow_core.version import DECIDED_BY
+
+_WATCHED = frozenset({StepPhase.RUNNING, StepPhase.PENDING_APPROVAL})
+_EPOCH = instant("1970-01-01T00:00:00Z")
+
+
+# --- one row ---------------------------------------------------------------------------------------------------------
+
+
+def write_row(step: PlannedStep, record: StepRecord, flow: FlowSeen) -> dict[str, Any]:
+    """The entry of `status.steps[]`. Cost: about 10 µs."""
+    row: dict[str, Any] = {"name": step.name, "phase": record.phase.value}
+    if record.attempt:
+        row["attempt"] = record.attempt
+    if record.retries_started:
+        row["retryCount"] = record.retries_started
+    if record.started_at is not None:
+        row["startTime"] = rfc3339(record.started_at)
+    if record.finished_at is not None:
+        row["completionTime"] = rfc3339(record.finished_at)
+    if record.retry_at is not None:
+        row["retryAt"] = rfc3339(record.retry_at)
+    if record.cause is not None:
+        row["reason"] = reason_of(record.cause)
+        data = fields_of(record.cause)
+        if data.get("at") == _usual_instant(row):
+            del data["at"]
+        if data.get("attempt") == record.attempt:
+            del data["attempt"]
+        if data:
+            row["cause"] = data
+        message = tells(record.cause)
+        if message:
+            row["message"] = message
+    if record.holds:
+        row["holds"] = [write_fact(hold) for hold in record.holds]
+    if record.attempt and not step.manual:
+        row["jobRef"] = {"name": name_of_job(step, flow, record.attempt)}
+        if record.job_uid is not None:
+            row["jobRef"]["uid"] = record.job_uid
+    if record.watch != _usual_watch(record.phase, record.started_at):
+        row["stopwatch"] = _write_watch(record.watch)
+    if record.refusals:
+        row["refusals"] = record.refusals
+    if record.condition_met:
+        row["conditionMet"] = True
+    if record.failure is not None:
+        row["lastFailure"] = {"reason": type(record.failure).__name__} | fields_of(record.failure)
+    if record.outputs:
+        row["outputs"] = {"parameters": [{"name": name} | _write_value(v) for name, v in record.outputs.items()]}
+    if record.reads:
+        row["reads"] = [{"jsonPath": path} | _write_value(v) for path, v in record.reads.items()]
+    if record.approver:
+        row["approvedBy"] = record.approver
+    return row
+
+
+def read_row(row: Mapping[str, Any]) -> StepRecord:
+    """The record that a row stands for. A row that this version did not write is read as far as it goes."""
+    started, finished = _instant(row, "startTime"), _instant(row, "completionTime")
+    phase = StepPhase(row["phase"])
+    attempt = int(row.get("attempt", 0))
+    reason = row.get("reason")
+    cause = None
+    if isinstance(reason, str):
+        data = dict(row.get("cause", {}))
+        usual = _usual_instant(row)
+        if "at" not in data and usual is not None:
+            data["at"] = usual
+        if "attempt" not in data and reason in _COUNTED:
+            data["attempt"] = attempt
+        cause = read_cause(reason, data, CAUSES, at=finished or started or _EPOCH)
+    outputs = {o["name"]: _read_value(o) for o in row.get("outputs", {}).get("parameters", ())}
+    reads = {r["jsonPath"]: _read_value(r) for r in row.get("reads", ())}
+    return StepRecord(
+        phase=phase,
+        attempt=attempt,
+        started_at=started,
+        finished_at=finished,
+        watch=_read_watch(row["stopwatch"]) if "stopwatch" in row else _usual_watch(phase, started),
+        retry_at=_instant(row, "retryAt"),
+        refusals=int(row.get("refusals", 0)),
+        condition_met=bool(row.get("conditionMet", False)),
+        job_uid=row.get("jobRef", {}).get("uid"),
+        failure=read_failure(row["lastFailure"]) if "lastFailure" in row else None,
+        outputs=outputs or None,
+        reads=reads or None,
+        approver=str(row.get("approvedBy", "")),
+        cause=cause,
+        holds=tuple(read_hold(hold, HOLDS) for hold in row.get("holds", ())),
+    )
+
+
+_COUNTED = frozenset({"Admitted", "Adopted", "AttemptFailed"})
+
+
+def _usual_instant(row: Mapping[str, Any]) -> Any:
+    return row.get("completionTime", row.get("startTime"))
+
+
+def _usual_watch(phase: StepPhase, started: Instant | None) -> Stopwatch | None:
+    return Stopwatch(since=started) if phase in _WATCHED and started is not None else None
+
+
+def _write_watch(watch: Stopwatch | None) -> dict[str, Any]:
+    if watch is None:
+        return {}
+    out: dict[str, Any] = {"ranSeconds": watch.ran // timedelta(seconds=1)}
+    return out if watch.since is None else out | {"since": rfc3339(watch.since)}
+
+
+def _read_watch(data: Mapping[str, Any]) -> Stopwatch | None:
+    if not data:
+        return None
+    return Stopwatch(timedelta(seconds=int(data["ranSeconds"])), _instant(data, "since"))
+
+
+def _write_value(value: OutputValue) -> dict[str, Any]:
+    return {"value": value.text, "json": True} if value.json else {"value": value.text}
+
+
+def _read_value(data: Mapping[str, Any]) -> OutputValue:
+    return OutputValue(data["value"], json=bool(data.get("json", False)))
+
+
+def _instant(row: Mapping[str, Any], key: str) -> Instant | None:
+    return instant(row[key]) if key in row else None
+
+
+# --- the flow --------------------------------------------------------------------------------------------------------
+
+
+def write_flow(record: FlowRecord, plan: Plan, tally: Tally) -> dict[str, Any]:
+    """The status without its rows, key by key as the patch compares them."""
+    out: dict[str, Any] = {
+        "phase": record.phase.value,
+        "conditions": [_write_condition(condition) for condition in record.conditions],
+        "observedGeneration": record.observed_generation,
+        "decidedBy": DECIDED_BY,
+        "specHash": record.fingerprint,
+        "progress": {
+            "completedSteps": tally.settled,
+            "totalSteps": len(plan.steps),
+            "successfulSteps": tally.succeeded,
+            "failedSteps": tally.failed,
+        },
+    }
+    if record.started_at is not None:
+        out["startTime"] = rfc3339(record.started_at)
+    if record.completed_at is not None:
+        out["completionTime"] = rfc3339(record.completed_at)
+    if record.ended is not None:
+        out["ended"] = write_fact(record.ended)
+    if record.holds:
+        out["holds"] = [write_fact(hold) for hold in record.holds]
+    return out
+
+
+def _write_condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "type": condition.type,
+        "status": "True" if condition.status else "False",
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": rfc3339(condition.since),
+    }
+
+
+def _read_condition(data: Mapping[str, Any]) -> Condition:
+    return Condition(
+        type=data["type"],
+        status=data["status"] == "True",
+        reason=data["reason"],
+        since=instant(data["lastTransitionTime"]),
+        message=data.get("message", ""),
+    )
+
+
+@frozen
+class StoredStatus:
+    """What a stored status says; empty for a flow that was never decided about."""
+
+    flow: FlowRecord = FlowRecord()
+    rows: Mapping[str, StepRecord] = {}
+
+
+def read_status(status: Mapping[str, Any] | None) -> StoredStatus:
+    """The records that a stored status stands for, rows by step name.
+
+    Facts of other versions are carried along as unknown. Raises KeyError,
+    TypeError or ValueError for what no zenflow has written.
+    """
+    if not status or "phase" not in status:
+        return StoredStatus()
+    ended = status.get("ended")
+    started = _instant(status, "startTime")
+    completed = _instant(status, "completionTime")
+    flow = FlowRecord(
+        started_at=started,
+        completed_at=completed,
+        ended=_read_end(ended, completed or started or _EPOCH) if ended else None,
+        phase=FlowPhase(status["phase"]),
+        conditions=tuple(_read_condition(c) for c in status.get("conditions", ())),
+        holds=tuple(read_hold(hold, FLOW_HOLDS) for hold in status.get("holds", ())),
+        fingerprint=str(status.get("specHash", "")),
+        observed_generation=int(status.get("observedGeneration", 0)),
+    )
+    rows: Sequence[Mapping[str, Any]] = status.get("steps", ())
+    return StoredStatus(flow, {row["name"]: read_row(row) for row in rows})
+
+
+def _read_end(data: Mapping[str, Any], at: Instant) -> Any:
+    rest = {key: value for key, value in data.items() if key != "reason"}
+    return read_cause(str(data["reason"]), rest, FLOW_CAUSES, at=at)
