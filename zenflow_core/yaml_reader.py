@@ -372,8 +372,11 @@ def _path(opened: Open) -> str:
     """The path of the container opened last: the keys, and the latest items, that lead to it."""
     path = ""
     for container, key in opened[1:]:
-        segment: int | str = len(container) - 1 if type(container) is list else _KEY_TEXT.get(key, key)
-        path = below(path, segment)
+        if type(container) is list:
+            path = below(path, len(container) - 1)
+        else:
+            name: str = _KEY_TEXT.get(key) or key
+            path = below(path, name)
     return path
 
 
