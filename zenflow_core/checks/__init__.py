@@ -1,0 +1,1 @@
+"""One concern of validation a file. Each adds its findings to a `Report`; `validation.examine` calls them in turn."""

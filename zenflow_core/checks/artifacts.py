@@ -1,0 +1,173 @@
+"""Artifacts: paths, sources, stores, and whether a template can be extended to carry them.
+
+For output artifacts the main container becomes an init container, so that the
+upload runs exactly when it has succeeded; hence one regular container, without
+probes and lifecycle hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from zenflow_core.checks.policies import Carrier
+from zenflow_core.checks.report import Report
+from zenflow_core.checks.steps import Graph
+from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
+from zenflow_core.spec import InputArtifact, OutputArtifact, S3Location
+
+DEFAULT_DIRECTORY = "/tmp/artifacts"
+"""Where an input artifact without a path is put, under its name."""
+
+_HOOKS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+
+
+def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
+    """The artifacts of one step."""
+    step, path = carrier.step, graph.path(carrier.row)
+    inputs = step.inputs.artifacts if step.inputs else ()
+    outputs = step.outputs.artifacts if step.outputs else ()
+    if not inputs and not outputs:
+        return
+    if carrier.manual:
+        where = "inputs" if inputs else "outputs"
+        what = "a Manual step runs no container that could use artifacts"
+        report.add("ZF709", f"{path}.{where}.artifacts", what, "move them to a Job step")
+    places: dict[str, str] = {}
+    _check_names([artifact.name for artifact in inputs], f"{path}.inputs.artifacts", report)
+    for index, artifact in enumerate(inputs):
+        where = f"{path}.inputs.artifacts[{index}]"
+        _check_path(artifact.path or f"{DEFAULT_DIRECTORY}/{artifact.name}", where, places, report)
+        _check_source(artifact, where, report)
+        if artifact.from_ is not None:
+            _check_from(artifact.from_, carrier.row, graph, f"{where}.from", report)
+    _check_names([artifact.name for artifact in outputs], f"{path}.outputs.artifacts", report)
+    places = {}
+    for index, output in enumerate(outputs):
+        where = f"{path}.outputs.artifacts[{index}]"
+        _check_path(output.path, where, places, report)
+        if output.s3 is not None:
+            _check_s3(output.s3, f"{where}.s3", report)
+    if outputs and carrier.job is not None:
+        _check_template(carrier.job, f"{path}.{'templateRef' if step.template is None else 'template'}", report)
+
+
+def _check_names(names: list[str], path: str, report: Report) -> None:
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if not is_parameter_name(name):
+            what = f"{shown(name)} is not a legal artifact name" if name else "the artifact has no name"
+            fix = f"for instance {dns_name_from(name)!r}" if dns_name_from(name) else "use letters, digits, '-' and '.'"
+            report.add("ZF401", f"{path}[{index}].name", what, fix)
+        elif name in seen:
+            what = f"the artifact name {shown(name)} is taken by {path}[{seen[name]}]"
+            report.add("ZF202", f"{path}[{index}].name", what, "rename one of the two")
+        else:
+            seen[name] = index
+
+
+def _check_path(place: str, where: str, places: dict[str, str], report: Report) -> None:
+    parts = [part for part in place.split("/") if part not in ("", ".")]
+    if not place.startswith("/"):
+        what = f"{shown(place)} is not an absolute path" if place else "the artifact has no path"
+        report.add("ZF701", f"{where}.path", what, "write a path in the container that begins with '/'")
+    elif ".." in parts:
+        report.add("ZF701", f"{where}.path", f"{shown(place)} goes up by '..'", "write the path without '..'")
+    elif not parts:
+        report.add("ZF701", f"{where}.path", "the whole file system is no artifact", "name a file or directory")
+    else:
+        plain = "/" + "/".join(parts)
+        if plain in places:
+            what = f"{shown(place)} is also the path of {places[plain]}"
+            report.add("ZF710", f"{where}.path", what, "give each its own path")
+        places.setdefault(plain, where)
+
+
+def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
+    given = [
+        name
+        for name, source in (("from", artifact.from_), ("http", artifact.http), ("s3", artifact.s3))
+        if source is not None
+    ]
+    if len(given) != 1:
+        what = f"the artifact has {len(given)} sources ({', '.join(given)})" if given else "the artifact has no source"
+        report.add("ZF702", where, what, "give it exactly one of from, http and s3")
+    if artifact.http is not None:
+        url = artifact.http.url
+        if "{{" not in url and "${" not in url and not _is_http(url):
+            what = f"{shown(url)} is no http or https URL"
+            report.add("ZF706", f"{where}.http.url", what, "write a URL that begins with https://")
+    if artifact.s3 is not None:
+        _check_s3(artifact.s3, f"{where}.s3", report)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme.lower() in ("http", "https") and bool(parts.netloc) and not any(map(str.isspace, url))
+
+
+def _check_s3(s3: S3Location, where: str, report: Report) -> None:
+    for name, value in (("bucket", s3.bucket), ("key", s3.key)):
+        if not value.strip():
+            report.add("ZF707", f"{where}.{name}", f"the S3 location has no {name}", f"add its {name}")
+    if (s3.access_key_id_secret_ref is None) is not (s3.secret_access_key_secret_ref is None):
+        what = "only one of accessKeyIDSecretRef and secretAccessKeySecretRef is given"
+        report.add("ZF707", where, what, "give both, or none for anonymous access")
+    for name, ref in (
+        ("accessKeyIDSecretRef", s3.access_key_id_secret_ref),
+        ("secretAccessKeySecretRef", s3.secret_access_key_secret_ref),
+        ("sessionTokenSecretRef", s3.session_token_secret_ref),
+    ):
+        if ref is not None and not (ref.name and ref.key):
+            report.add("ZF409", f"{where}.{name}", "the Secret reference lacks its name or key", "give both")
+
+
+def _check_from(source: str, row: int, graph: Graph, where: str, report: Report) -> None:
+    name, slash, artifact = source.partition("/")
+    before = graph.rows.get(name)
+    if not slash or not artifact or not name:
+        what = f"{shown(source)} names no artifact" if name else f"{shown(source)} names no step"
+        report.add("ZF703", where, what, _from_fix(source.strip("/"), before, graph))
+        return
+    if before is None:
+        what = f"reads from step {shown(name)}, which this flow does not have"
+        report.add("ZF704", where, what, report.instead(name, graph.rows, "name a step of this flow"))
+        return
+    declared = _declared(before, graph)
+    if artifact not in {output.name for output in declared}:
+        what = f"step '{name}' has no output artifact {shown(artifact)}"
+        none = f"declare it in {graph.path(before)}.outputs.artifacts"
+        report.add("ZF704", where, what, report.instead(artifact, [output.name for output in declared], none))
+    if graph.sound and not graph.precedes(before, row):
+        what, fix = graph.unsettled(before, row)
+        report.add("ZF705", where, f"reads from step '{name}', {what}", fix)
+
+
+def _declared(row: int, graph: Graph) -> tuple[OutputArtifact, ...]:
+    outputs = graph.steps[row].outputs
+    return outputs.artifacts if outputs else ()
+
+
+def _from_fix(name: str, before: int | None, graph: Graph) -> str:
+    declared = _declared(before, graph) if before is not None else ()
+    if declared:
+        return f"write the artifact, too, for instance '{name}/{declared[0].name}'"
+    return "write step/artifact, and declare the artifact in that step's outputs"
+
+
+def _check_template(job: Mapping[str, Any], path: str, report: Report) -> None:
+    pod = (((job.get("spec") or {}).get("template") or {}).get("spec")) or {}
+    containers = pod.get("containers") or []
+    if len(containers) > 1:
+        what = f"a step with output artifacts has one regular container, found {len(containers)}"
+        fix = "make the helpers init containers with restartPolicy: Always (native sidecars)"
+        report.add("ZF708", path, what, fix)
+    for container in containers[:1]:
+        hooks = [name for name in _HOOKS if container.get(name) is not None]
+        if hooks:
+            what = f"the container of a step with output artifacts cannot have {', '.join(hooks)}"
+            report.add("ZF708", path, what, "remove it: the container runs as an init container, which has none")

