@@ -150,8 +150,6 @@ def read_yaml(text: str, *, file: str) -> Reading:
     parser = Parser(text)
     try:
         return _read(parser.get_event, file)
-    except RecursionError:  # pragma: no cover - PyYAML's parsers keep their own stacks; this is the last line
-        raise Unreadable(_too_deep(Position(file, 1, 1), "")) from None
     finally:
         parser.dispose()
 

@@ -88,6 +88,9 @@ class _Place:
         if "flow" in self.context:
             opening = self._at(self.begun_line)[self.begun_column : self.begun_column + 1]
             closing = "]" if opening == "[" else "}"
+            if not here[self.column :].strip() and not any(line.strip() for line in self.lines[self.line + 1 :]):
+                self._point_to_beginning()
+                return f"the '{opening}' that opens here is never closed", f"put '{closing}' at its end"
             what = f"the '{opening}' of line {self.begun_line + 1} is not closed before this"
             return what, f"put ',' between its items and '{closing}' at its end"
         if "block collection" in self.context or "block mapping" in self.context:
