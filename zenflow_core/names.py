@@ -48,6 +48,9 @@ INPUTS_CONTAINER: Final = "zenflow-inputs"
 OUTPUTS_CONTAINER: Final = "zenflow-outputs"
 """The container that stores a step's output artifacts once the step's own has succeeded."""
 
+ARTIFACTS_CLAIM: Final = "zenflow-artifacts"
+"""Template name of the flow-owned claim for artifacts that go to no other store."""
+
 UID_CHARACTERS: Final = 8
 """How much of a flow's uid stands in the names of its Jobs."""
 

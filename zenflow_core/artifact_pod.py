@@ -1,0 +1,348 @@
+"""The Pod of a step with artifacts: two containers of ours around the step's own.
+
+`zenflow-inputs`, an init container, fetches what has to be fetched before the
+step's container starts. For outputs the step's container becomes the last
+ordinary init container, and `zenflow-outputs` the only regular one: so it runs
+exactly when the step's own has succeeded, and the Pod succeeds only when the
+upload has. The bytes never pass through the operator. What our containers have
+to do stands in their env var `ZENFLOW_ARTIFACTS` as JSON; credentials are
+references to Secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, assert_never
+
+from attrs import field, frozen
+
+from zenflow_core.names import ANNOTATION_DEFAULT_CONTAINER, INPUTS_CONTAINER, OUTPUTS_CONTAINER
+from zenflow_core.pod_failure_policy import Obstacle
+from zenflow_core.reading import main_container
+from zenflow_core.spec import Archive, HttpSource, InputArtifact, KeySelector, OutputArtifact, S3Location
+
+ORDERS_ENV: Final = "ZENFLOW_ARTIFACTS"
+"""The env var with what a container of ours has to do: a JSON list, one entry an artifact."""
+
+INPUTS_DIRECTORY: Final = "/zenflow/inputs"
+OUTPUTS_DIRECTORY: Final = "/zenflow/outputs"
+DEFAULT_INPUT_DIRECTORY: Final = "/tmp/artifacts"
+"""Where an input artifact without a `path` is found, below its name."""
+
+_CLAIM_VOLUME: Final = "zenflow-artifacts"
+_TOKEN_VOLUME: Final = "zenflow-no-token"
+_TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_RESERVED: Final = "zenflow-"
+_UNPRIVILEGED_USER: Final = 65532
+_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}
+"""Stated, since a quota of the namespace may demand it. Files are streamed, so memory does not grow with them."""
+
+_NOT_ON_INIT_CONTAINERS: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+_SYSTEM_DIRECTORIES: Final = frozenset(
+    {"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var"}
+)
+
+
+@frozen
+class ClaimFile:
+    """A file or directory on the flow's own volume claim."""
+
+    sub_path: str
+
+
+Place: TypeAlias = S3Location | HttpSource | ClaimFile
+
+
+@frozen
+class Located:
+    """Where the artifact of an upstream step was stored, as its status has it."""
+
+    place: Place
+    sha256: str | None = None
+    size_bytes: int | None = None
+    archive: Archive | None = None
+
+
+@frozen
+class Carried:
+    """A Pod template's spec with artifacts, and the annotations that go with it."""
+
+    pod_spec: dict[str, Any]
+    annotations: Mapping[str, str] = field(factory=dict)
+
+
+def carry_artifacts(
+    pod_spec: Mapping[str, Any],
+    *,
+    step: str,
+    inputs: Sequence[InputArtifact],
+    outputs: Sequence[OutputArtifact],
+    image: str,
+    claim: str,
+    located: Mapping[str, Located],
+) -> Carried:
+    """The Pod spec whose main container finds its input artifacts and whose output artifacts are stored.
+
+    `located` says by name where inputs with `from` are; one that is not named
+    is taken from the flow's claim, at `<step>/<artifact>`. An output without
+    `s3` goes there, too. What is on the claim is mounted, not copied. An input
+    that is optional and not there is an empty directory.
+
+    `pod_spec` has to be free of `artifact_obstacles`. It is shared, not changed.
+    """
+    name = main_container(pod_spec)
+    containers = list(pod_spec["containers"])
+    index = next(index for index, each in enumerate(containers) if each["name"] == name)
+    main: dict[str, Any] = dict(containers[index])
+    pod = _Pod(pod_spec, main)
+
+    mounts = list(main.get("volumeMounts") or ())
+    fetches: list[dict[str, Any]] = []
+    input_env: list[dict[str, Any]] = []
+    for number, wanted in enumerate(inputs):
+        found = _source(wanted, located)
+        path = wanted.path or f"{DEFAULT_INPUT_DIRECTORY}/{wanted.name}"
+        if isinstance(found.place, ClaimFile):
+            mounts.append({"name": _CLAIM_VOLUME, "mountPath": path, "subPath": found.place.sub_path, "readOnly": True})
+            continue
+        mounts.append({"name": INPUTS_CONTAINER, "mountPath": path, "subPath": wanted.name})
+        order = {"name": wanted.name, "to": f"{INPUTS_DIRECTORY}/{wanted.name}", "optional": wanted.optional}
+        order |= _place(found.place, number=number, env=input_env)
+        order |= {"sha256": found.sha256, "size": found.size_bytes} if found.sha256 else {}
+        order |= {"archive": _archive(found.archive)} if found.archive else {}
+        fetches.append(order)
+    stores: list[dict[str, Any]] = []
+    output_env: list[dict[str, Any]] = []
+    output_mounts: list[dict[str, Any]] = []
+    for number, made in enumerate(outputs):
+        mount = _covering(made.path, mounts)
+        if mount is None:
+            parent = _parent(made.path)
+            mount = {"name": OUTPUTS_CONTAINER, "mountPath": parent, "subPath": f"d{number}"}
+            mounts.append(mount)
+        read_at = f"{OUTPUTS_DIRECTORY}/{number}"
+        output_mounts.append({**mount, "mountPath": read_at, "readOnly": True})
+        below = made.path.rstrip("/")[len(str(mount["mountPath"]).rstrip("/")) :]
+        order = {"name": made.name, "from": read_at + below, "optional": made.optional}
+        if made.s3 is not None:
+            order |= _place(made.s3, number=number, env=output_env)
+            order |= {"archive": _archive(made.archive or Archive())}
+        else:
+            order |= {"claim": f"/zenflow/claim/{step}/{made.name}"}
+            order |= {"archive": _archive(made.archive)} if made.archive else {}
+        stores.append(order)
+    if any("claim" in order for order in stores):
+        output_mounts.append({"name": _CLAIM_VOLUME, "mountPath": "/zenflow/claim"})
+
+    main["volumeMounts"] = mounts
+    init = list(pod_spec.get("initContainers") or ())
+    if fetches:
+        keep = [{"name": INPUTS_CONTAINER, "mountPath": INPUTS_DIRECTORY}]
+        init.append(pod.container(INPUTS_CONTAINER, image, orders=fetches, env=input_env, mounts=keep))
+    if stores:
+        init.append(main)
+        containers = [pod.container(OUTPUTS_CONTAINER, image, orders=stores, env=output_env, mounts=output_mounts)]
+    else:
+        containers[index] = main
+    used = [mount["name"] for mount in (*mounts, *output_mounts)]
+    volumes = list(pod_spec.get("volumes") or ())
+    volumes += [{"name": each, "emptyDir": {}} for each in (INPUTS_CONTAINER, OUTPUTS_CONTAINER) if each in used]
+    if _CLAIM_VOLUME in used:
+        volumes.append({"name": _CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
+    if pod.hides_token and (fetches or stores):
+        volumes.append({"name": _TOKEN_VOLUME, "emptyDir": {}})
+    changed = {**pod_spec, "containers": containers}
+    if init:
+        changed["initContainers"] = init
+    if volumes:
+        changed["volumes"] = volumes
+    return Carried(changed, {ANNOTATION_DEFAULT_CONTAINER: name} if stores else {})
+
+
+def artifact_obstacles(
+    pod_spec: Mapping[str, Any], *, inputs: Sequence[InputArtifact], outputs: Sequence[OutputArtifact]
+) -> tuple[Obstacle, ...]:
+    """All that keeps a template from carrying these artifacts, for validation; paths are relative to the Job's spec."""
+    return tuple(_obstacles(pod_spec, inputs=inputs, outputs=outputs)) if inputs or outputs else ()
+
+
+def _obstacles(
+    pod_spec: Mapping[str, Any], *, inputs: Sequence[InputArtifact], outputs: Sequence[OutputArtifact]
+) -> Iterator[Obstacle]:
+    at = "template.spec"
+    containers = pod_spec.get("containers") or ()
+    name = main_container(pod_spec)
+    index = next((index for index, each in enumerate(containers) if each.get("name") == name), None)
+    for kind in ("containers", "initContainers", "volumes"):
+        for number, each in enumerate(pod_spec.get(kind) or ()):
+            if str(each.get("name")).startswith(_RESERVED):
+                yield Obstacle(
+                    f"{at}.{kind}[{number}].name", f"is {each['name']!r}, but names in zenflow- are ours", "rename it"
+                )
+    if index is None:
+        yield Obstacle(f"{at}.containers", "has no container that artifacts could be for", "add a container")
+        return
+    main = containers[index]
+    where = f"{at}.containers[{index}]"
+    if outputs and len(containers) > 1:
+        yield Obstacle(
+            f"{at}.containers",
+            f"has {len(containers)} containers, but a step with output artifacts runs one",
+            "make the helpers sidecars: put them under initContainers with restartPolicy: Always",
+        )
+    for key in _NOT_ON_INIT_CONTAINERS if outputs else ():
+        if main.get(key) is not None:
+            yield Obstacle(
+                f"{where}.{key}",
+                "cannot be kept in a step with output artifacts, whose container runs to its end",
+                "remove it",
+            )
+    mounts = list(main.get("volumeMounts") or ())
+    taken = {str(each.get("mountPath")).rstrip("/") for each in mounts}
+    for wanted in inputs:
+        path = (wanted.path or f"{DEFAULT_INPUT_DIRECTORY}/{wanted.name}").rstrip("/")
+        if path in taken:
+            yield Obstacle(
+                f"{where}.volumeMounts",
+                f"mounts something at {path}, where input artifact {wanted.name!r} is to be",
+                "give the artifact another path",
+            )
+        taken.add(path)
+    for made in outputs:
+        mount = _covering(made.path, mounts)
+        if mount is None and _parent(made.path) in _SYSTEM_DIRECTORIES:
+            yield Obstacle(
+                f"{where}.volumeMounts",
+                f"would need an empty volume over {_parent(made.path)} for output artifact {made.name!r}",
+                "write the artifact to a directory of its own, such as /output",
+            )
+        elif mount is not None and mount.get("subPathExpr"):
+            yield Obstacle(
+                f"{where}.volumeMounts",
+                f"mounts {mount['mountPath']} by subPathExpr, which output artifact {made.name!r} cannot be read from",
+                "use subPath, or write the artifact elsewhere",
+            )
+
+
+@frozen
+class _Pod:
+    """What our containers take over from the Pod that they join."""
+
+    spec: Mapping[str, Any]
+    main: Mapping[str, Any]
+
+    @property
+    def hides_token(self) -> bool:
+        """Whether the API server would mount a service account token into our containers.
+
+        It leaves out a container that mounts something at that path already
+        (ServiceAccount admission), so an empty directory keeps it away.
+        """
+        return self.spec.get("automountServiceAccountToken") is not False
+
+    def container(
+        self,
+        name: str,
+        image: str,
+        *,
+        orders: Sequence[Mapping[str, Any]],
+        env: Sequence[Mapping[str, Any]],
+        mounts: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """A container of ours, as the restricted Pod Security Standard asks for."""
+        # Kubernetes reads `$(` in an env value as a reference and `$$` as `$`; a URL is to arrive as it is.
+        text = json.dumps(orders, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("$", "$$")
+        hidden = [{"name": _TOKEN_VOLUME, "mountPath": _TOKEN_PATH, "readOnly": True}] if self.hides_token else []
+        return {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["zenflow-artifacts"],
+            "args": ["fetch" if name == INPUTS_CONTAINER else "store"],
+            "env": [{"name": ORDERS_ENV, "value": text}, *env],
+            "resources": _RESOURCES,
+            "securityContext": self._security(),
+            "volumeMounts": [*mounts, *hidden],
+        }
+
+    def _security(self) -> dict[str, Any]:
+        """Restricted, and the user of the main container, whose files we read; root excepted."""
+        context: dict[str, Any] = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        own = self.main.get("securityContext") or {}
+        of_pod = self.spec.get("securityContext") or {}
+        user = own.get("runAsUser", of_pod.get("runAsUser"))
+        if user is not None:
+            context["runAsUser"] = user or _UNPRIVILEGED_USER
+        if own.get("runAsGroup") is not None:
+            context["runAsGroup"] = own["runAsGroup"]
+        return context
+
+
+def _source(wanted: InputArtifact, located: Mapping[str, Located]) -> Located:
+    if wanted.name in located:
+        return located[wanted.name]
+    place = wanted.s3 or wanted.http
+    if place is not None:
+        return Located(place)
+    assert wanted.from_ is not None, "validation wants one source for each input artifact"
+    step, slash, artifact = wanted.from_.partition("/")
+    return Located(ClaimFile(f"{step}/{artifact if slash else wanted.name}"))
+
+
+def _place(place: Place, *, number: int, env: list[dict[str, Any]]) -> dict[str, Any]:
+    """The place as an order has it; credentials become env vars, of which it only has the names."""
+    match place:
+        case HttpSource(url, headers):
+            return {"http": {"url": url, "headers": dict(headers)}}
+        case S3Location():
+            where: dict[str, Any] = {"bucket": place.bucket, "key": place.key}
+            where |= {"endpoint": place.endpoint} if place.endpoint else {}
+            where |= {"region": place.region} if place.region else {}
+            where |= {"forcePathStyle": place.force_path_style} if place.force_path_style is not None else {}
+            for key, variable, selector in (
+                ("accessKeyIdEnv", "ACCESS_KEY_ID", place.access_key_id_secret_ref),
+                ("secretAccessKeyEnv", "SECRET_ACCESS_KEY", place.secret_access_key_secret_ref),
+                ("sessionTokenEnv", "SESSION_TOKEN", place.session_token_secret_ref),
+            ):
+                if selector is not None:
+                    where[key] = f"ZENFLOW_S3_{number}_{variable}"
+                    env.append({"name": where[key], "valueFrom": {"secretKeyRef": _selector(selector)}})
+            return {"s3": where}
+        case ClaimFile():
+            raise AssertionError("what is on the claim is mounted, not fetched")
+        case never:
+            assert_never(never)
+
+
+def _selector(selector: KeySelector) -> dict[str, Any]:
+    optional = {} if selector.optional is None else {"optional": selector.optional}
+    return {"name": selector.name, "key": selector.key, **optional}
+
+
+def _archive(archive: Archive) -> dict[str, str]:
+    return {"format": str(archive.format), "compression": str(archive.compression)}
+
+
+def _covering(path: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The mount that holds what is written at `path`: the innermost one at or above it."""
+    path = path.rstrip("/")
+    covering: Mapping[str, Any] | None = None
+    depth = -1
+    for mount in mounts:
+        at = str(mount.get("mountPath") or "").rstrip("/")
+        if (path == at or path.startswith(f"{at}/")) and len(at) > depth:
+            covering, depth = mount, len(at)
+    return covering
+
+
+def _parent(path: str) -> str:
+    """Where a volume has to be mounted so that `path` is on it: above it, or at it if it stands at the top."""
+    path = path.rstrip("/")
+    return path.rpartition("/")[0] or path
