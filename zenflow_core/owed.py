@@ -7,9 +7,10 @@ same. A slot is freed by what is seen, not by what is decided.
 from __future__ import annotations
 
 from zenflow_core.actions import Action, CreateJob, DeleteJob, NudgeJob
-from zenflow_core.manifests import Unbuildable, build_job
+from zenflow_core.manifests import Unbuildable
 from zenflow_core.observation import Refused, Seen, Sightings
-from zenflow_core.rules.inputs import Values, resolve
+from zenflow_core.rules.inputs import Values, job_of, resolve
+from zenflow_core.spec import StepName
 from zenflow_core.state import StepPhase, StepRecord
 from zenflow_core.views import StepView
 
@@ -35,22 +36,16 @@ def ensured(view: StepView) -> tuple[Action, ...]:
     values = resolve(view)
     if not isinstance(values, Values):
         return ()  # the hold of the same name says so; the runtime reads and calls again
-    body = build_job(
-        view.step,
-        view.flow.seen,
-        record.attempt,
-        values=values.by_name,
-        policy=view.flow.plan.pod_failure_policy,
-    )
+    body = job_of(view, values)
     assert not isinstance(body, Unbuildable), "the rule `inputs` has tried the same values"
     return (CreateJob(view.step.name, record.attempt, body["metadata"]["name"], body),)
 
 
-def released(step: str, record: StepRecord, sightings: Sightings) -> tuple[DeleteJob, ...]:
+def released(step: StepName, record: StepRecord, sightings: Sightings) -> tuple[DeleteJob, ...]:
     """Live Jobs that the record does not call for."""
     wanted = record.attempt if record.phase is StepPhase.RUNNING else None
     return tuple(
-        DeleteJob(step, seen.attempt, seen.name, seen.uid)  # type: ignore[arg-type]  # a step's name, from its plan
+        DeleteJob(step, seen.attempt, seen.name, seen.uid)
         for seen in sightings
         if isinstance(seen, Seen) and seen.live and not seen.deleting and seen.attempt != wanted
     )

@@ -8,7 +8,7 @@ segment: they stand behind every main step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -164,3 +164,8 @@ class Plan:
     """Why the spec cannot be run: every problem in it. Such a plan has no steps, and its flow ends at once."""
     fingerprint: str = ""
     """Hash of the parts of the spec that have meaning after the start (product rule "Edits")."""
+
+
+def refused_plan(problems: Iterable[object]) -> Plan:
+    """The plan of a spec that cannot be run: no steps, and every problem as text."""
+    return Plan(steps=(), by_name={}, main=0, refused="\n".join(str(problem) for problem in problems) or "no steps")

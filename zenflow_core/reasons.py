@@ -209,6 +209,14 @@ class InputMissing:
 
 
 @frozen
+class InputInvalid:
+    """A value is there but does not fit its field of the template (a text in a number field, say)."""
+
+    at: Instant
+    message: str
+
+
+@frozen
 class OutputUnavailable:
     """The step needs an output of a step that was Skipped, and has no default."""
 
@@ -298,6 +306,7 @@ Cause: TypeAlias = (
     | ConditionFalse
     | ConditionInvalid
     | InputMissing
+    | InputInvalid
     | OutputUnavailable
     | OutputMissing
     | UpstreamUnmet

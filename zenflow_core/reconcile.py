@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -20,10 +20,11 @@ from zenflow_core.actions import Action, DeleteFlow, Operation, RecordStatus
 from zenflow_core.conditions import conditions_of, phase_of
 from zenflow_core.observation import NOTHING, FlowSeen, Observed
 from zenflow_core.owed import ensured, holds_slot, released
-from zenflow_core.plan import Plan
-from zenflow_core.reasons import Instant, NeedsInput, TtlExpired
+from zenflow_core.plan import ConfigMapKey, Plan
+from zenflow_core.reasons import Instant, NeedsInput, NeedsOutput, TtlExpired
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.ttl import ttl
+from zenflow_core.spec import StepName
 from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status, write_flow, write_row
 from zenflow_core.views import FlowView
@@ -31,6 +32,24 @@ from zenflow_core.wave import Move, Wave, is_fatal, retally
 
 FLOW = -1
 """The flow's own place among the alarms."""
+
+
+@frozen
+class ReadInput:
+    """Read this key of a ConfigMap; hand it in as `Observed.inputs`."""
+
+    ref: ConfigMapKey
+
+
+@frozen
+class ReadResult:
+    """Read the termination message of this attempt's latest Succeeded Pod; hand it in as `Seen.result`."""
+
+    step: StepName
+    attempt: int
+
+
+Read: TypeAlias = ReadInput | ReadResult
 
 
 @frozen
@@ -43,6 +62,8 @@ class Decision:
     state: FlowState
     actions: tuple[Action, ...]
     wake_at: Instant | None
+    reads: tuple[Read, ...] = ()
+    """What to read and hand in as observed, because a hold names it."""
     moves: tuple[Move, ...] = field(default=(), repr=False)
     """What moved, for Events, metrics and timelines; best effort by nature."""
 
@@ -223,7 +244,16 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
     wave.begin(view)
     create: list[Action] = []
     release: list[Action] = []
+    reads: list[Read] = []
     for rank in sorted(wave.touched):
+        for hold in wave.records[rank].holds:
+            match hold:
+                case NeedsInput(refs):
+                    reads += [ReadInput(ref) for ref in refs]
+                case NeedsOutput(attempt):
+                    reads.append(ReadResult(plan.steps[rank].name, attempt))
+                case _:
+                    pass
         if holds_slot(wave.records[rank], wave.sightings[rank]):
             step = wave.view(rank)
             create += ensured(step)
@@ -245,7 +275,7 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
     )
     first = [_record(wave, state, after)] if write else []
     wake = wave.alarms[0][0] if wave.alarms else None
-    return Decision(after, (*first, *create, *release), wake, tuple(wave.moves))
+    return Decision(after, (*first, *create, *release), wake, tuple(dict.fromkeys(reads)), tuple(wave.moves))
 
 
 def _keep(view: FlowView) -> tuple[FlowRecord, bool]:
@@ -282,7 +312,7 @@ def _rearm(wave: Wave, old: FlowRecord, new: FlowRecord) -> None:
 
 def _record(wave: Wave, before: FlowState, after: FlowState) -> RecordStatus:
     """The patch of what changed: rows in place, and the flow's own fields."""
-    plan, seen = after.plan, after.flow
+    plan = after.plan
     if before.record.observed_generation == 0:
         return RecordStatus((Operation("add", "/status", full_status(after)),))
     old = write_flow(before.record, before.plan, before.tally)
@@ -291,7 +321,7 @@ def _record(wave: Wave, before: FlowState, after: FlowState) -> RecordStatus:
     operations += [Operation("remove", f"/status/{key}") for key in old if key not in new]
     for rank in sorted(wave.material | wave.unwritten):
         step = plan.steps[rank]
-        row = write_row(step, after.records[rank], seen)
+        row = write_row(step, after.records[rank])
         operations.append(Operation("replace", f"/status/steps/{step.row}", row))
     return RecordStatus(tuple(operations))
 
@@ -301,7 +331,7 @@ def full_status(state: FlowState) -> dict[str, Any]:
     status = write_flow(state.record, state.plan, state.tally)
     rows: list[dict[str, Any]] = [{}] * len(state.plan.steps)
     for step, record in zip(state.plan.steps, state.records, strict=True):
-        rows[step.row] = write_row(step, record, state.flow)
+        rows[step.row] = write_row(step, record)
     return status | {"steps": rows}
 
 

@@ -58,6 +58,8 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
             return f"its condition (`when`) could not be evaluated: {message}"
         case r.InputMissing(parameter=parameter, message=message):
             return f"input {parameter} has no value: {message}"
+        case r.InputInvalid(message=message):
+            return f"its template does not take the values: {message}"
         case r.OutputUnavailable(parameter=parameter, step=step):
             return f"input {parameter} needs an output of step {step}, which was skipped"
         case r.OutputMissing(output=output, message=message):

@@ -63,6 +63,14 @@ class Stopwatch:
 
 
 @frozen
+class JobRef:
+    """A Job by name and uid."""
+
+    name: str
+    uid: str
+
+
+@frozen
 class StepRecord:
     """Everything zenflow remembers of a step; the entry of `status.steps[]`."""
 
@@ -77,7 +85,8 @@ class StepRecord:
     refusals: int = 0
     """Creates of this attempt that the API server refused, in a row."""
     condition_met: bool = False
-    job_uid: str | None = None
+    job: JobRef | None = None
+    """The running attempt's Job (the last one's, at the end), once it has been seen."""
     failure: AttemptFailure | None = None
     """How the last failed attempt failed; kept while a retry may come."""
     outputs: Mapping[str, OutputValue] | None = None

@@ -25,6 +25,7 @@ from zenflow_core.reasons import (
     ConditionMet,
     FlowEnded,
     FlowFailing,
+    InputInvalid,
     InputMissing,
     JobComplete,
     JobFailed,
@@ -64,6 +65,7 @@ TRANSITIONS: Mapping[tuple[StepPhase, type[Cause]], StepPhase] = MappingProxyTyp
         (_PENDING, UpstreamUnmet): _SKIPPED,
         (_PENDING, OutputUnavailable): _SKIPPED,
         (_PENDING, InputMissing): _FAILED,
+        (_PENDING, InputInvalid): _FAILED,
         (_PENDING, RetriedFrom): _SUCCEEDED,
         (_PENDING, Admitted): _RUNNING,
         (_PENDING, Adopted): _RUNNING,
@@ -88,6 +90,7 @@ TRANSITIONS: Mapping[tuple[StepPhase, type[Cause]], StepPhase] = MappingProxyTyp
         (_RUNNING, JobRejected): _FAILED,
         (_RUNNING, JobNameTaken): _FAILED,
         (_RUNNING, InputMissing): _FAILED,
+        (_RUNNING, InputInvalid): _FAILED,
         (_RUNNING, JobSuspended): _RUNNING,
         (_RUNNING, JobResumed): _RUNNING,
         (_RUNNING, FlowFailing): _FAILED,
@@ -110,7 +113,7 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
                 started_at=at,
                 watch=Stopwatch(since=at),
                 retry_at=None,
-                job_uid=None,
+                job=None,
                 cause=cause,
                 holds=(),
             )
@@ -152,6 +155,7 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
             | JobRejected()
             | JobNameTaken()
             | InputMissing()
+            | InputInvalid()
             | ConditionFalse()
             | ConditionInvalid()
             | UpstreamUnmet()

@@ -21,7 +21,7 @@ from zenflow_core.owed import holds_slot
 from zenflow_core.reasons import Admitted, ApprovalRequested, Cause, Hold, Instant, NeedsSlot, RunsUntil, WaitsFor
 from zenflow_core.rules import RULES, ask
 from zenflow_core.spec import StepName
-from zenflow_core.state import FlowState, StepPhase, StepRecord, Stopwatch, Tally
+from zenflow_core.state import FlowState, JobRef, StepPhase, StepRecord, Stopwatch, Tally
 from zenflow_core.transitions import enter
 from zenflow_core.views import FlowView, StepView
 
@@ -130,14 +130,14 @@ class Wave:
     def _learn(self, rank: int) -> None:
         """Take the uid and the true start from the running attempt's Job; no reason to write by itself."""
         record = self.records[rank]
-        if record.phase is not StepPhase.RUNNING or record.job_uid is not None:
+        if record.phase is not StepPhase.RUNNING or record.job is not None:
             return
         for seen in self.sightings[rank]:
             if isinstance(seen, Seen) and seen.attempt == record.attempt:
                 assert record.watch is not None, "a running step has a watch"
                 since = record.watch.since and seen.created_at
                 watch = Stopwatch(record.watch.ran, since)
-                self._put(rank, evolve(record, job_uid=seen.uid, started_at=seen.created_at, watch=watch))
+                self._put(rank, evolve(record, job=JobRef(seen.name, seen.uid), started_at=seen.created_at, watch=watch))
                 self.unwritten.add(rank)
 
     def _move(self, rank: int, cause: Cause) -> None:

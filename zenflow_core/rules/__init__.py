@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import get_args
+from typing import cast, get_args
 
 from zenflow_core.reasons import Cause, FlowCause, FlowHold, Hold
 from zenflow_core.rules.adoption import adoption
@@ -52,8 +52,8 @@ ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (deletion, validity, shutdown)
 # Asked after the steps have answered with what has happened.
 ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (active_deadline, retry_budget)
 
-_HOLDS = get_args(Hold)
-_FLOW_HOLDS = get_args(FlowHold)
+_HOLDS = frozenset(get_args(Hold))
+_FLOW_HOLDS = frozenset(get_args(FlowHold))
 
 
 def ask(rules: Iterable[Rule], view: StepView) -> Cause | tuple[Hold, ...]:
@@ -63,9 +63,9 @@ def ask(rules: Iterable[Rule], view: StepView) -> Cause | tuple[Hold, ...]:
         answer = rule(view)
         if answer is None:
             continue
-        if not isinstance(answer, _HOLDS):
-            return answer
-        holds.append(answer)
+        if type(answer) not in _HOLDS:
+            return cast("Cause", answer)
+        holds.append(cast("Hold", answer))
     return tuple(holds)
 
 
@@ -76,9 +76,9 @@ def ask_flow(rules: Iterable[FlowRule], view: FlowView) -> FlowCause | tuple[Flo
         answer = rule(view)
         if answer is None:
             continue
-        if not isinstance(answer, _FLOW_HOLDS):
-            return answer
-        holds.append(answer)
+        if type(answer) not in _FLOW_HOLDS:
+            return cast("FlowCause", answer)
+        holds.append(cast("FlowHold", answer))
     return tuple(holds)
 
 

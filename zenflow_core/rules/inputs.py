@@ -7,31 +7,29 @@ never come here: such an input is a reference that the container resolves.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any
 
 from attrs import frozen
 
+from zenflow_core.manifests import Unbuildable, build_job
 from zenflow_core.observation import UNREAD, Absent, Present, Unread
-from zenflow_core.plan import ConfigMapKey, FixedValue, KeyRead, OutputRead, PlannedStep, SecretEnv
-from zenflow_core.reasons import InputMissing, NeedsInput, OutputUnavailable
+from zenflow_core.plan import ConfigMapKey, FixedValue, KeyRead, OutputRead, SecretEnv
+from zenflow_core.reasons import InputInvalid, InputMissing, NeedsInput, OutputUnavailable
 from zenflow_core.rules.dependencies import settled_upstream
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
-Resolved: TypeAlias = "str | SecretEnv"
-
-
 @frozen
 class Values:
-    """Every input of a step, by name."""
+    """Every input of a step that is not a Secret's, by name."""
 
-    by_name: Mapping[str, Resolved]
+    by_name: Mapping[str, str]
 
 
 _NONE = Values({})
 
 
-def inputs(view: StepView) -> InputMissing | OutputUnavailable | NeedsInput | None:
+def inputs(view: StepView) -> InputMissing | InputInvalid | OutputUnavailable | NeedsInput | None:
     """Hold for what is unread; end the step if a value will never be there.
 
     Asked while the step waits, once everything upstream is settled, and again for a
@@ -44,21 +42,38 @@ def inputs(view: StepView) -> InputMissing | OutputUnavailable | NeedsInput | No
     if view.record.phase is StepPhase.RUNNING and view.attempt(view.record.attempt) is not None:
         return None
     answer = resolve(view)
-    return None if isinstance(answer, Values) else answer
+    if not isinstance(answer, Values):
+        return answer
+    if view.step.manual or all(isinstance(wanted.source, FixedValue | SecretEnv) for wanted in view.step.inputs):
+        return None  # validation has tried these values
+    body = job_of(view, answer)
+    return InputInvalid(view.now, f"{body.path}: {body.message}") if isinstance(body, Unbuildable) else None
+
+
+def job_of(view: StepView, values: Values) -> dict[str, Any] | Unbuildable:
+    """The Job of the attempt that runs, or would run next, with these values."""
+    running = view.record.phase is StepPhase.RUNNING
+    return build_job(
+        view.step,
+        view.flow.seen,
+        view.record.attempt if running else view.record.attempt + 1,
+        values=values.by_name,
+        policy=view.flow.plan.pod_failure_policy,
+    )
 
 
 def resolve(view: StepView) -> Values | InputMissing | OutputUnavailable | NeedsInput:
     """All inputs of the step, or the first that is missing, or all that are still to be read."""
     if not view.step.inputs:
         return _NONE
-    values: dict[str, Resolved] = {}
+    values: dict[str, str] = {}
     unread: list[ConfigMapKey] = []
     for wanted in view.step.inputs:
         match wanted.source:
             case FixedValue(value):
                 values[wanted.name] = value
-            case SecretEnv() as secret:
-                values[wanted.name] = secret
+            case SecretEnv():
+                pass
             case KeyRead(ref, default):
                 match view.inputs.get(ref, UNREAD):
                     case Unread():
@@ -94,8 +109,3 @@ def _output(view: StepView, parameter: str, read: OutputRead) -> str | InputMiss
         else f"the document of step {read.step} has nothing at {read.path}"
     )
     return InputMissing(record.finished_at or view.now, parameter, what)
-
-
-def needs_values(step: PlannedStep) -> bool:
-    """Whether building the step's Job needs anything but the plan."""
-    return bool(step.inputs)

@@ -8,7 +8,7 @@ compares instants and leaves the rest to `expiry` and `timeout`.
 
 from __future__ import annotations
 
-from zenflow_core.observation import Active, Complete, Failed, Gone, Refused, Seen
+from zenflow_core.observation import Complete, Failed, Gone, Refused, Seen
 from zenflow_core.reasons import (
     AttemptFailure,
     Cause,
@@ -41,7 +41,7 @@ def outcome(view: StepView) -> Cause | Hold | None:
             return None if _too_late(view, complete.at) else capture(view, seen, complete)
         case Seen(outcome=Failed(at, reason, message)):
             return _failed(view, JobFailed(at, reason, message))
-        case Seen(outcome=Active()) as seen:
+        case Seen() as seen:
             return _suspended(view, seen)
 
 

@@ -25,13 +25,9 @@ def capture(view: StepView, seen: Seen, complete: Complete) -> JobComplete | Out
     step = view.step
     if not step.documented:
         return JobComplete(complete.at)
-    match seen.result:
-        case Unread():
-            return NeedsOutput(seen.attempt)
-        case Present(text):
-            pass
-        case Absent():
-            text = None
+    if isinstance(seen.result, Unread):
+        return NeedsOutput(seen.attempt)
+    text = seen.result.value if isinstance(seen.result, Present) else None
     document = _document(seen, text)
     outputs: dict[str, OutputValue] = {}
     for output in step.outputs:
