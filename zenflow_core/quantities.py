@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 _SUFFIXES: Final = {
@@ -58,8 +59,11 @@ def parse_quantity(value: object) -> Fraction | None:
             text = value
         case _:
             return None
-    if len(text) > _CHARACTERS:
-        return None
+    return _read(text) if len(text) <= _CHARACTERS else None
+
+
+@lru_cache(maxsize=4_096)
+def _read(text: str) -> Fraction | None:
     found = _QUANTITY.fullmatch(text)
     if found is None:
         return None

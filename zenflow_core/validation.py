@@ -103,7 +103,8 @@ def examine(flow: JobFlow) -> Examination:
     for row, step in enumerate(graph.steps):
         checked = job_template(graph, row, shared, templates, report)
         template = checked.template if checked is not None else None
-        carrier = Carrier(row, step, manual=row in manual, job=template.source if template is not None else None)
+        job = checked.template.source if checked is not None and checked.shapely else None
+        carrier = Carrier(row, step, manual=row in manual, job=job)
         carriers.append(carrier)
         inputs = references.inputs(row)
         if template is not None:
@@ -124,8 +125,8 @@ def examine(flow: JobFlow) -> Examination:
     templates.report_to(report)
     if spec.execution_policy.pod_failure_policy is not None:
         check_carriers(spec.execution_policy.pod_failure_policy, carriers, graph, report)
-    written = write_spec(spec)
-    size = check_size(len(_json(written)), len(graph.steps), len(templates), report)
+    fixed, other = _written(write_spec(spec))
+    size = check_size(len(fixed) + len(other), len(graph.steps), len(templates), report)
     return Examination(
         flow,
         report.problems(),
@@ -134,19 +135,24 @@ def examine(flow: JobFlow) -> Examination:
         parts=tuple(parts),
         reads={row: tuple(paths) for row, paths in references.reads.items()},
         parameters=parameters,
-        fingerprint=fingerprint(written),
+        fingerprint=sha256(fixed).hexdigest(),
         object_bytes=size,
     )
 
 
-def fingerprint(written: Mapping[str, Any]) -> str:
-    """Hash of the parts of a written spec that never change once the flow exists.
+def fingerprint(flow: JobFlow) -> str:
+    """Hash of the parts of a spec that never change once the flow exists (sha256, hexadecimal).
 
     Of canonical JSON without defaults, so that a newer zenflow with more
     optional fields gives the same.
     """
-    fixed = {name: written[name] for name in FINGERPRINTED if name in written}
-    return sha256(_json(fixed)).hexdigest()
+    return sha256(_written(write_spec(flow.spec))[0]).hexdigest()
+
+
+def _written(spec: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Canonical JSON of the parts of a spec that never change, and of the others."""
+    fixed = {name: spec[name] for name in FINGERPRINTED if name in spec}
+    return _json(fixed), _json({name: value for name, value in spec.items() if name not in fixed})
 
 
 def _json(value: Any) -> bytes:

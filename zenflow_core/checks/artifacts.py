@@ -1,26 +1,17 @@
-"""Artifacts: paths, sources, stores, and whether a template can be extended to carry them.
-
-For output artifacts the main container becomes an init container, so that the
-upload runs exactly when it has succeeded; hence one regular container, without
-probes and lifecycle hooks.
-"""
+"""Artifacts: names, paths, sources and stores, and whether a template can carry them (see `artifact_pod`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
+from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles
+from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.policies import Carrier
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
 from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
+from zenflow_core.checks.templates import where_used
 from zenflow_core.spec import InputArtifact, OutputArtifact, S3Location
-
-DEFAULT_DIRECTORY = "/tmp/artifacts"
-"""Where an input artifact without a path is put, under its name."""
-
-_HOOKS = ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
 
 
 def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
@@ -38,7 +29,7 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
     _check_names([artifact.name for artifact in inputs], f"{path}.inputs.artifacts", report)
     for index, artifact in enumerate(inputs):
         where = f"{path}.inputs.artifacts[{index}]"
-        _check_path(artifact.path or f"{DEFAULT_DIRECTORY}/{artifact.name}", where, places, report)
+        _check_path(artifact.path or f"{DEFAULT_INPUT_DIRECTORY}/{artifact.name}", where, places, report)
         _check_source(artifact, where, report)
         if artifact.from_ is not None:
             _check_from(artifact.from_, carrier.row, graph, f"{where}.from", report)
@@ -49,8 +40,11 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
         _check_path(output.path, where, places, report)
         if output.s3 is not None:
             _check_s3(output.s3, f"{where}.s3", report)
-    if outputs and carrier.job is not None:
-        _check_template(carrier.job, f"{path}.{'templateRef' if step.template is None else 'template'}", report)
+    if carrier.job is not None:
+        pod = mapping(mapping(mapping(carrier.job, "spec"), "template"), "spec")
+        for obstacle in artifact_obstacles(pod, inputs=inputs, outputs=outputs):
+            place, within = where_used(step, path, f"spec.{obstacle.path}")
+            report.add("ZF708", place, within + obstacle.what, obstacle.fix)
 
 
 def _check_names(names: list[str], path: str, report: Report) -> None:
@@ -157,17 +151,3 @@ def _from_fix(name: str, before: int | None, graph: Graph) -> str:
     if declared:
         return f"write the artifact, too, for instance '{name}/{declared[0].name}'"
     return "write step/artifact, and declare the artifact in that step's outputs"
-
-
-def _check_template(job: Mapping[str, Any], path: str, report: Report) -> None:
-    pod = (((job.get("spec") or {}).get("template") or {}).get("spec")) or {}
-    containers = pod.get("containers") or []
-    if len(containers) > 1:
-        what = f"a step with output artifacts has one regular container, found {len(containers)}"
-        fix = "make the helpers init containers with restartPolicy: Always (native sidecars)"
-        report.add("ZF708", path, what, fix)
-    for container in containers[:1]:
-        hooks = [name for name in _HOOKS if container.get(name) is not None]
-        if hooks:
-            what = f"the container of a step with output artifacts cannot have {', '.join(hooks)}"
-            report.add("ZF708", path, what, "remove it: the container runs as an init container, which has none")

@@ -13,38 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from attrs import frozen
-
+from zenflow_core.checks.finding import Finding, is_open, items, mapping, mappings
+from zenflow_core.checks.job_policy import check_own_policy
 from zenflow_core.checks.syntax import is_dns_label, is_label_value, is_qualified_name, shown, some_of
 from zenflow_core.limits import INT32_MAX, INT64_MAX
 from zenflow_core.problems import below
 from zenflow_core.quantities import parse_quantity
 
-
-@frozen
-class Finding:
-    """A problem of a template; `path` is relative to the template."""
-
-    rule: str
-    path: str
-    what: str
-    fix: str
-
-
-DROPPED_METADATA: Final = frozenset({
+LEFT_OUT: Final = frozenset({
     "name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "ownerReferences",
 })  # fmt: skip
 """What metadata of a template never reaches a Job: it is the server's to set, or ours (name, owner, namespace)."""
 
-DROPPED_LABELS: Final = frozenset({
+FOREIGN_LABELS: Final = frozenset({
     "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name",
 })  # fmt: skip
 """Labels that the Job controller gives to a Job's Pods: those of another Job are refused."""
-
-DROPPED_ANNOTATIONS: Final = frozenset({
-    "kubectl.kubernetes.io/last-applied-configuration", "batch.kubernetes.io/job-tracking",
-})  # fmt: skip
 
 _SILENT: Final = frozenset({"name", "namespace"})
 """Dropped without a word: hand-written templates often have them, and they mean no harm."""
@@ -57,24 +42,20 @@ def check_job(job: Mapping[str, Any]) -> Iterator[Finding]:
     """
     yield from _kind(job)
     yield from _copied(job)
-    yield from _labels(_mapping(job, "metadata"), "metadata")
+    yield from _labels(mapping(job, "metadata"), "metadata")
     if "spec" not in job or job["spec"] is None:
         yield Finding("ZF510", "spec", "the template has no spec", "add spec.template.spec.containers")
         return
-    spec = _mapping(job, "spec")
-    pod = _mapping(_mapping(spec, "template"), "spec")
-    yield from _labels(_mapping(_mapping(spec, "template"), "metadata"), "spec.template.metadata")
+    spec = mapping(job, "spec")
+    pod = mapping(mapping(spec, "template"), "spec")
+    yield from _labels(mapping(mapping(spec, "template"), "metadata"), "spec.template.metadata")
     yield from _restart_policy(pod)
     yield from _numbers(spec, pod)
     yield from _mode(spec)
     yield from _selector(spec)
+    yield from check_own_policy(spec, pod)
     yield from _containers(pod)
     yield from _volumes(pod)
-
-
-def is_open(value: object) -> bool:
-    """Whether a value may hold a placeholder, and so is not known yet."""
-    return isinstance(value, str) and ("{{" in value or "${" in value)
 
 
 def kind_problem(template: Mapping[str, Any]) -> Finding | None:
@@ -96,10 +77,10 @@ def _kind(job: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _copied(job: Mapping[str, Any]) -> Iterator[Finding]:
-    metadata = _mapping(job, "metadata")
-    spec = _mapping(job, "spec")
-    pod_metadata = _mapping(_mapping(spec, "template"), "metadata")
-    told = DROPPED_METADATA - _SILENT
+    metadata = mapping(job, "metadata")
+    spec = mapping(job, "spec")
+    pod_metadata = mapping(mapping(spec, "template"), "metadata")
+    told = LEFT_OUT - _SILENT
     left_out = [f"metadata.{name}" for name, value in metadata.items() if name in told and value is not None]
     if job.get("status"):
         left_out.append("status")
@@ -107,14 +88,14 @@ def _copied(job: Mapping[str, Any]) -> Iterator[Finding]:
         if spec.get("selector"):
             left_out.append("spec.selector")
         for path, labels in (("metadata", metadata), ("spec.template.metadata", pod_metadata)):
-            left_out += [f"{path}.labels[{label!r}]" for label in _mapping(labels, "labels") if label in DROPPED_LABELS]
+            left_out += [f"{path}.labels[{label!r}]" for label in mapping(labels, "labels") if label in FOREIGN_LABELS]
     if left_out:
         what = f"belongs to the Job that this template was copied from: {some_of(left_out)}"
         yield Finding("ZF516", "", what, "remove it; it is left out of the Jobs of this step")
 
 
 def _labels(metadata: Mapping[str, Any], path: str) -> Iterator[Finding]:
-    for key, value in _mapping(metadata, "labels").items():
+    for key, value in mapping(metadata, "labels").items():
         if not is_qualified_name(key) and not is_open(key):
             what = f"{shown(key)} is not a legal label key"
             yield Finding("ZF211", below(f"{path}.labels", key), what, "use letters, digits, '-', '_' and '.'")
@@ -122,7 +103,7 @@ def _labels(metadata: Mapping[str, Any], path: str) -> Iterator[Finding]:
             what = f"{shown(value)} is not a legal label value"
             fix = "use at most 63 letters, digits, '-', '_' and '.', or make it an annotation"
             yield Finding("ZF211", below(f"{path}.labels", key), what, fix)
-    for key in _mapping(metadata, "annotations"):
+    for key in mapping(metadata, "annotations"):
         if not is_qualified_name(key.lower()) and not is_open(key):
             what = f"{shown(key)} is not a legal annotation key"
             yield Finding("ZF211", below(f"{path}.annotations", key), what, "use letters, digits, '-', '_' and '.'")
@@ -191,8 +172,8 @@ def _mode(spec: Mapping[str, Any]) -> Iterator[Finding]:
 def _selector(spec: Mapping[str, Any]) -> Iterator[Finding]:
     if not spec.get("manualSelector"):
         return  # a selector is left out then: see `_copied`
-    labels = _mapping(_mapping(_mapping(spec, "template"), "metadata"), "labels")
-    wanted = _mapping(_mapping(spec, "selector"), "matchLabels")
+    labels = mapping(mapping(mapping(spec, "template"), "metadata"), "labels")
+    wanted = mapping(mapping(spec, "selector"), "matchLabels")
     if not spec.get("selector"):
         fix = "add the selector, or remove manualSelector: Kubernetes then finds the Pods by itself"
         yield Finding("ZF517", "spec.manualSelector", "manualSelector without a selector", fix)
@@ -204,18 +185,18 @@ def _selector(spec: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _containers(pod: Mapping[str, Any]) -> Iterator[Finding]:
-    if not _list(pod, "containers"):
+    if not items(pod, "containers"):
         what = "the template has no containers"
         yield Finding("ZF510", "spec.template.spec.containers", what, "add a container with a name and an image")
-    volumes = {str(volume.get("name")) for _, volume in _dicts(pod, "volumes")}
+    volumes = {str(volume.get("name")) for _, volume in mappings(pod, "volumes")}
     names: dict[str, str] = {}
     for group in ("initContainers", "containers"):
-        for index, container in _dicts(pod, group):
+        for index, container in mappings(pod, group):
             path = f"spec.template.spec.{group}[{index}]"
             yield from _container_name(container.get("name"), path, names)
             yield from _image(container.get("image"), path)
             if container.get("resources"):
-                yield from _resources(_mapping(container, "resources"), f"{path}.resources")
+                yield from _resources(mapping(container, "resources"), f"{path}.resources")
             if container.get("volumeMounts"):
                 yield from _mounts(container, volumes, f"{path}.volumeMounts")
 
@@ -248,7 +229,7 @@ def _image(image: object, path: str) -> Iterator[Finding]:
 def _resources(resources: Mapping[str, Any], path: str) -> Iterator[Finding]:
     amounts: dict[tuple[str, str], Any] = {}
     for group in ("requests", "limits"):
-        for name, text in _mapping(resources, group).items():
+        for name, text in mapping(resources, group).items():
             if is_open(text):
                 continue
             where = below(f"{path}.{group}", name)
@@ -270,7 +251,7 @@ def _resources(resources: Mapping[str, Any], path: str) -> Iterator[Finding]:
 
 def _mounts(container: Mapping[str, Any], volumes: set[str], path: str) -> Iterator[Finding]:
     places: dict[str, int] = {}
-    for index, mount in _dicts(container, "volumeMounts"):
+    for index, mount in mappings(container, "volumeMounts"):
         name, place = str(mount.get("name") or ""), str(mount.get("mountPath") or "")
         if name not in volumes and not is_open(name) and not any(map(is_open, volumes)):
             known = f"its volumes are {some_of(sorted(volumes))}" if volumes else "it has none"
@@ -287,7 +268,7 @@ def _mounts(container: Mapping[str, Any], volumes: set[str], path: str) -> Itera
 
 def _volumes(pod: Mapping[str, Any]) -> Iterator[Finding]:
     names: dict[str, int] = {}
-    for index, volume in _dicts(pod, "volumes"):
+    for index, volume in mappings(pod, "volumes"):
         path = f"spec.template.spec.volumes[{index}]"
         name = volume.get("name")
         if is_open(name):
@@ -306,18 +287,3 @@ def _volumes(pod: Mapping[str, Any]) -> Iterator[Finding]:
         if len(sources) > 1:
             what = f"the volume has {len(sources)} sources ({some_of(sources)}), one is allowed"
             yield Finding("ZF515", path, what, "make a volume of each")
-
-
-def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _list(value: Mapping[str, Any], key: str) -> list[Any]:
-    found = value.get(key)
-    return found if isinstance(found, list) else []
-
-
-def _dicts(value: Mapping[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The items of a list that are mappings, with their places."""
-    return ((index, item) for index, item in enumerate(_list(value, key)) if isinstance(item, dict))

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
 from zenflow_core.checks.syntax import shown, some_of
@@ -79,9 +80,8 @@ def check_carriers(policy: PodFailurePolicy, carriers: Iterable[Carrier], graph:
     jobs = [carrier for carrier in carriers if carrier.job is not None]
     barred: list[tuple[Carrier, str, str, str]] = []
     for carrier in jobs:
-        spec = (carrier.job or {}).get("spec") or {}
-        pod = (spec.get("template") or {}).get("spec") or {}
-        found = obstacle(policy, pod, spec)
+        spec = mapping(carrier.job or {}, "spec")
+        found = obstacle(policy, mapping(mapping(spec, "template"), "spec"), spec)
         if found is not None:
             barred.append((carrier, found.path, found.what, found.fix))
     if not barred:
@@ -143,9 +143,7 @@ def _duration(text: str | None, path: str, default: timedelta, report: Report) -
 
 
 def _check_against_job(step: Step, job: Mapping[str, Any], path: str, report: Report) -> None:
-    spec = job.get("spec") or {}
-    if not isinstance(spec, dict):
-        return
+    spec = mapping(job, "spec")
     policy = step.retry_policy
     tries = spec.get("backoffLimit")
     # Under a retryPolicy a template that says nothing gets backoffLimit 0: only what is written multiplies.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.syntax import is_data_key, is_subdomain, shown
 from zenflow_core.limits import OBJECT_BYTES, STATUS_BYTES_PER_STEP
@@ -28,7 +29,7 @@ def check_resources(resources: ResourceTemplates | None, report: Report) -> None
     for index, claim in enumerate(resources.volume_claim_templates):
         path = f"{base}.volumeClaimTemplates[{index}]"
         _check_kind(claim, "v1", "PersistentVolumeClaim", path, "ZF801", report)
-        _check_claim(_mapping(claim, "spec"), f"{path}.spec", report)
+        _check_claim(mapping(claim, "spec"), f"{path}.spec", report)
     _check_named(resources.config_map_templates, f"{base}.configMapTemplates", "ZF802", report)
     for index, config_map in enumerate(resources.config_map_templates):
         path = f"{base}.configMapTemplates[{index}]"
@@ -39,7 +40,7 @@ def check_resources(resources: ResourceTemplates | None, report: Report) -> None
 def _check_named(templates: Sequence[Mapping[str, Any]], path: str, rule: str, report: Report) -> None:
     seen: dict[str, int] = {}
     for index, template in enumerate(templates):
-        name = _mapping(template, "metadata").get("name")
+        name = mapping(template, "metadata").get("name")
         where = f"{path}[{index}].metadata.name"
         if not isinstance(name, str) or not name:
             report.add(rule, where, "the template has no name", "add metadata.name; the object is called <flow>-<name>")
@@ -71,7 +72,7 @@ def _check_claim(spec: Mapping[str, Any], path: str, report: Report) -> None:
                 what = f"{shown(str(mode))} is not an access mode"
                 fix = report.instead(str(mode), _ACCESS_MODES, f"write one of: {', '.join(_ACCESS_MODES)}")
                 report.add("ZF801", f"{path}.accessModes[{index}]", what, fix)
-    storage = _mapping(_mapping(spec, "resources"), "requests").get("storage")
+    storage = mapping(mapping(spec, "resources"), "requests").get("storage")
     where = f"{path}.resources.requests.storage"
     if storage is None or storage == "":
         report.add("ZF801", where, "the claim asks for no storage", "add a size, for instance 1Gi")
@@ -83,7 +84,7 @@ def _check_claim(spec: Mapping[str, Any], path: str, report: Report) -> None:
 
 def _check_data(config_map: Mapping[str, Any], path: str, report: Report) -> None:
     size = 0
-    data, binary = _mapping(config_map, "data"), _mapping(config_map, "binaryData")
+    data, binary = mapping(config_map, "data"), mapping(config_map, "binaryData")
     for group, entries in (("data", data), ("binaryData", binary)):
         for key, value in entries.items():
             where = f"{path}.{group}"
@@ -120,8 +121,3 @@ def check_size(spec_bytes: int, steps: int, distinct_templates: int, report: Rep
                 fix += ", with what differs as an input parameter"
         report.add("ZF803", "spec.steps", what, fix)
     return total
-
-
-def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

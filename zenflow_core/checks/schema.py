@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from zenflow_core.checks.job import Finding, is_open
+from zenflow_core.checks.finding import Finding, is_open
 from zenflow_core.checks.syntax import shown, some_of
 from zenflow_core.nearest import instead
 from zenflow_core.placeholders import FieldType, Path

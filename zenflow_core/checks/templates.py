@@ -8,14 +8,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from zenflow_core.checks.job import (
-    DROPPED_ANNOTATIONS,
-    DROPPED_LABELS,
-    DROPPED_METADATA,
-    Finding,
-    check_job,
-    kind_problem,
-)
+from zenflow_core.checks.finding import Finding
+from zenflow_core.checks.job import check_job, kind_problem
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.schema import check_schema, field_type
 from zenflow_core.checks.steps import Graph
@@ -32,6 +26,11 @@ class CheckedJob:
 
     template: Template
     findings: tuple[Finding, ...]
+
+    @property
+    def shapely(self) -> bool:
+        """Whether every value has the type that batch/v1 asks for, so that others may look into it."""
+        return not any(finding.rule in ("ZF506", "ZF507") for finding in self.findings)
 
 
 @define
@@ -86,42 +85,19 @@ def _checked(template: JobTemplate) -> CheckedJob:
 
 
 def job_of(template: JobTemplate) -> dict[str, Any]:
-    """The manifest that Jobs are made of: kind filled in, what belongs to a live Job left out.
+    """The manifest that Jobs are made of: kind filled in, metadata of a live Job left out (see `manifests`).
 
     Parts that need no change are shared with `template`, not copied.
     """
     job: dict[str, Any] = dict(_JOB)
     metadata = template.get("metadata")
     if isinstance(metadata, dict):
-        kept = _metadata({name: value for name, value in metadata.items() if name not in DROPPED_METADATA})
+        kept = {name: metadata[name] for name in ("labels", "annotations", "finalizers") if name in metadata}
         if kept:
             job["metadata"] = kept
-    spec = template.get("spec")
-    if isinstance(spec, dict):
-        job["spec"] = spec if spec.get("manualSelector") else _unselected(spec)
+    if isinstance(template.get("spec"), dict):
+        job["spec"] = template["spec"]
     return job
-
-
-def _unselected(spec: dict[str, Any]) -> dict[str, Any]:
-    """A Job spec without a selector, and without the labels that the Job controller gave to another Job's Pods."""
-    if "selector" in spec:
-        spec = {name: value for name, value in spec.items() if name != "selector"}
-    pod = spec.get("template")
-    if isinstance(pod, dict) and isinstance(pod.get("metadata"), dict):
-        metadata = pod["metadata"]
-        kept = _metadata(metadata)
-        if kept is not metadata:
-            spec = {**spec, "template": {**pod, "metadata": kept}}
-    return spec
-
-
-def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    for name, dropped in (("labels", DROPPED_LABELS), ("annotations", DROPPED_ANNOTATIONS)):
-        entries = metadata.get(name)
-        if isinstance(entries, dict) and not dropped.isdisjoint(entries):
-            kept = {key: value for key, value in entries.items() if key not in dropped}
-            metadata = {**metadata, name: kept}
-    return metadata
 
 
 def _without_nulls(value: Any) -> Any:
