@@ -122,7 +122,7 @@ def unlike(expected: str, value: Any) -> Wrong:
     """`value` is of another kind than `expected`; the fix knows how YAML makes one of the other."""
     match expected, value:
         case "text", bool():
-            fix = "put it in quotes; YAML reads yes, no, on, off, true and false without quotes as booleans"
+            fix = "put it in quotes; YAML reads yes, no, y, n, on, off, true and false without them as booleans"
         case "text", int() | float():
             fix = "put it in quotes; YAML reads it as a number without them, and 0123 as 83"
         case "true or false", str() if value.lower() in _BOOLEAN_WORDS:
