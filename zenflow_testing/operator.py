@@ -101,6 +101,7 @@ class Operator:
         *,
         read_input: InputReader | None = None,
         watcher: Watcher | None = None,
+        compile_with: Callable[[Mapping[str, Any]], Plan | None] | None = None,
         name: str = "a",
     ) -> None:
         self.cluster = cluster
@@ -108,6 +109,8 @@ class Operator:
         self.flows: dict[str, Flow] = {}
         self._read_input = read_input or self._read_config_map
         self._watcher = watcher
+        self._compile_with = compile_with
+        """Gives a plan that the caller has compiled already; None: compile it here."""
         self._cursor = 0
         self._orphans: dict[str, list[Event]] = {}
         """Events of Jobs whose flow has not been seen yet, by flow uid."""
@@ -262,6 +265,8 @@ class Operator:
         return decision
 
     def _plan(self, flow: Flow) -> Plan:
+        if flow.plan is None and self._compile_with is not None:
+            flow.plan = self._compile_with(flow.obj)
         if flow.plan is None:
             parsed = read_flow(flow.obj)
             plan = compile_plan(parsed) if isinstance(parsed, JobFlow) else parsed

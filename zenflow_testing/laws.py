@@ -1,0 +1,220 @@
+"""The laws of the core, as plain assertions about one decision. Each is a sentence that can be false.
+
+`check` runs all of them and is made to be an operator's watcher, so every
+decision of every run is held against every law:
+
+    operator = Operator(cluster, watcher=LawCheck())
+
+A broken law raises `LawViolated` with its name, the flow, the step and both sides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from zenflow_core.actions import CreateJob, DeleteJob, NudgeJob, RecordStatus
+from zenflow_core.observation import NOTHING, Observed, Seen, Sightings
+from zenflow_core.plan import PlannedStep, Segment
+from zenflow_core.reasons import Admitted, Instant
+from zenflow_core.reconcile import Decision, advance, decode, reconcile
+from zenflow_core.spec import StepName
+from zenflow_core.state import FlowState, StepPhase, StepRecord
+from zenflow_core.transitions import TERMINAL, TRANSITIONS
+
+if TYPE_CHECKING:
+    from zenflow_testing.operator import Flow
+
+_SECOND = timedelta(seconds=1)
+
+
+class LawViolated(AssertionError):
+    """A law does not hold: its name, and what stands against it."""
+
+    def __init__(self, law: str, what: str) -> None:
+        super().__init__(f"{law}: {what}")
+        self.law = law
+
+
+def twins(flow: Flow, now: Instant, decision: Decision) -> None:
+    """Deciding from memory equals deciding from the stored status: whole decision, whole state."""
+    assert flow.plan is not None, "a decision has a plan"
+    slow = reconcile(flow.plan, flow.obj.get("status"), flow.observed(everything=True), now=now)
+    for name in ("actions", "wake_at", "moves", "reads"):
+        mine, other = getattr(decision, name), getattr(slow, name)
+        if mine != other:
+            raise LawViolated("twins", f"{name}: advance gives {mine}, reconcile {other}")
+    if decision.state != slow.state:
+        raise LawViolated("twins", _difference(decision.state, slow.state))
+
+
+def _difference(mine: FlowState, other: FlowState) -> str:
+    for name in ("record", "tally", "fatal", "alarms", "queue", "unwritten", "inputs", "resources", "flow", "plan"):
+        if getattr(mine, name) != getattr(other, name):
+            return f"state.{name}: advance has {getattr(mine, name)}, reconcile {getattr(other, name)}"
+    for step, a, b in zip(mine.plan.steps, mine.records, other.records, strict=True):
+        if a != b:
+            return f"step {step.name}: advance has {a}, reconcile {b}"
+    for step, c, d in zip(mine.plan.steps, mine.sightings, other.sightings, strict=True):
+        if c != d:
+            return f"Jobs of step {step.name}: advance has {c}, reconcile {d}"
+    return "the states differ"
+
+
+def memory(decision: Decision) -> None:
+    """Status is the only memory: what is written can be read back, record for record."""
+    state = decision.state
+    back = decode(state.plan, state.flow, decision.status)
+    if back.record != state.record:
+        raise LawViolated("memory", f"the flow: {back.record} was read, {state.record} was written")
+    for step, mine, read in zip(state.plan.steps, state.records, back.records, strict=True):
+        if mine != read:
+            raise LawViolated("memory", f"step {step.name}: {read} was read, {mine} was written")
+    derived = ("tally", "fatal", "alarms")
+    unseen = evolve(state, tally=evolve(state.tally, live=back.tally.live))
+    for name in derived:
+        if getattr(back, name) != getattr(unseen, name):
+            raise LawViolated("memory", f"{name}: {getattr(back, name)} follows, {getattr(unseen, name)} was kept")
+
+
+def awake(now: Instant, decision: Decision) -> None:
+    """A wake-up lies strictly after now: nobody is woken to find nothing new."""
+    if decision.wake_at is not None and decision.wake_at <= now:
+        raise LawViolated("awake", f"wake_at {decision.wake_at} is not after now, {now}")
+
+
+def silence(now: Instant, decision: Decision) -> None:
+    """With nothing observed nothing happens before `wake_at`, and the status stays as it is to the byte."""
+    later = now + timedelta(days=400) if decision.wake_at is None else decision.wake_at - _SECOND
+    if later <= now:
+        return
+    again = advance(decision.state, NOTHING, later)
+    if again.actions or again.moves or again.state != decision.state or again.wake_at != decision.wake_at:
+        raise LawViolated("silence", f"nothing happened, but at {later}: {again.actions} {again.moves}")
+
+
+def quiet(now: Instant, decision: Decision) -> None:
+    """Once its actions are observed, the same instant yields no action and no change."""
+    after = advance(decision.state, Observed(jobs=_carried_out(decision, now)), now)
+    if after.actions or after.moves:
+        raise LawViolated("quiet", f"after its own actions: {after.actions} {after.moves}")
+
+
+def _carried_out(decision: Decision, now: Instant) -> dict[StepName, Sightings]:
+    """What the cluster shows once the decision's actions are done."""
+    state = decision.state
+    jobs: dict[StepName, Sightings] = {}
+    for action in decision.actions:
+        if isinstance(action, CreateJob | DeleteJob | NudgeJob):
+            known = jobs.get(action.step, state.sightings[state.plan.by_name[action.step]])
+            jobs[action.step] = tuple(_after(action, known, now))
+    return jobs
+
+
+def _after(action: CreateJob | DeleteJob | NudgeJob, known: Sightings, now: Instant) -> Iterable[Seen]:
+    rest = [s for s in known if s.attempt != action.attempt]
+    mine = next((s for s in known if s.attempt == action.attempt), None)
+    match action:
+        case CreateJob(attempt=attempt, name=name):
+            new = Seen(attempt, name, uid="just-created", created_at=now)
+        case DeleteJob():
+            assert isinstance(mine, Seen), "only a Job that is seen is deleted"
+            new = evolve(mine, deleting=True)
+        case NudgeJob():
+            assert isinstance(mine, Seen), "only a Job that is seen is nudged"
+            new = evolve(mine, nudge=False)
+    return sorted([*rest, new], key=lambda s: s.attempt)  # type: ignore[list-item]  # other sightings stay what they are
+
+
+def reasons(decision: Decision) -> None:
+    """A step that neither runs nor is over shows what keeps it."""
+    state = decision.state
+    for step, record in zip(state.plan.steps, state.records, strict=True):
+        waits = record.phase in (StepPhase.PENDING, StepPhase.PENDING_APPROVAL)
+        if waits and not record.holds:
+            raise LawViolated("reasons", f"step {step.name} is {record.phase} and nothing says why")
+
+
+def order(decision: Decision) -> None:
+    """A step is admitted only when everything upstream is settled and met; every move is in the table."""
+    state = decision.state
+    for move in decision.moves:
+        if (move.origin, type(move.cause)) not in TRANSITIONS:
+            raise LawViolated("order", f"{move} is not in the table")
+        if not isinstance(move.cause, Admitted):
+            continue
+        step = state.plan.steps[state.plan.by_name[move.step]]
+        for rank in step.upstream:
+            if not _met(state.plan.steps[rank], state.records[rank]):
+                raise LawViolated("order", f"{move.step} started before {state.plan.steps[rank].name} was met")
+        if step.segment is Segment.FINALLY and any(not r.settled for r in state.records[: state.plan.main]):
+            raise LawViolated("order", f"{move.step} of `finally` started before the main steps were settled")
+
+
+def _met(step: PlannedStep, record: StepRecord) -> bool:
+    failed = record.phase is StepPhase.FAILED
+    return record.phase in TERMINAL and (not failed or step.continue_on_failure)
+
+
+def absorbing(before: FlowState | None, decision: Decision) -> None:
+    """Terminal phases, of steps and of the flow, never change again."""
+    if before is None or before.plan is not decision.state.plan:
+        return
+    for step, old, new in zip(before.plan.steps, before.records, decision.state.records, strict=True):
+        if old.settled and new != old:
+            raise LawViolated("absorbing", f"step {step.name} was over ({old.phase}), now {new}")
+    if before.record.completed_at is not None and decision.state.record.phase is not before.record.phase:
+        raise LawViolated("absorbing", f"the flow was {before.record.phase}, now {decision.state.record.phase}")
+
+
+def slots(decision: Decision) -> None:
+    """Steps that occupy a slot never exceed `parallelism`, and no step has two live Jobs."""
+    state = decision.state
+    limit = state.plan.parallelism
+    if limit is not None and state.tally.live > limit:
+        raise LawViolated("slots", f"{state.tally.live} steps occupy a slot, {limit} may")
+    for step, sightings in zip(state.plan.steps, state.sightings, strict=True):
+        if sum(s.live for s in sightings) > 1:
+            raise LawViolated("slots", f"step {step.name} has two live Jobs")
+
+
+def fence(decision: Decision) -> None:
+    """Record, ensure, release, in that order; nothing is created that the recorded status does not call for."""
+    stages = [action.stage for action in decision.actions]
+    if stages != sorted(stages):
+        raise LawViolated("fence", f"the actions are out of order: {decision.actions}")
+    if decision.moves and not (decision.actions and isinstance(decision.actions[0], RecordStatus)):
+        raise LawViolated("fence", "a step moved and nothing is recorded")
+    rows = {row["name"]: row for row in decision.status["steps"]}
+    for action in decision.actions:
+        if isinstance(action, CreateJob):
+            row = rows[action.step]
+            if row["phase"] != StepPhase.RUNNING or row["attempt"] != action.attempt:
+                raise LawViolated("fence", f"{action} is not what the status calls for: {row}")
+
+
+class LawCheck:
+    """A watcher that holds every decision against every law, and counts how often each was asked."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self._before: dict[str, FlowState] = {}
+        self._created: dict[tuple[str, StepName, int], int] = {}
+
+    def __call__(self, flow: Flow, _observed: Observed, now: Instant, decision: Decision) -> None:
+        twins(flow, now, decision)
+        memory(decision)
+        awake(now, decision)
+        silence(now, decision)
+        quiet(now, decision)
+        reasons(decision)
+        order(decision)
+        absorbing(self._before.get(flow.uid), decision)
+        slots(decision)
+        fence(decision)
+        self._before[flow.uid] = decision.state
+        self.asked["decisions"] += 1
