@@ -1,9 +1,9 @@
 """What references are compared with: the kind an output is read as, and phases that no step ever has.
 
 An output is read as the kind of thing it is compared with: next to a text it is text, next to a number a number, next
-to `true` or `false` a truth value; elsewhere it is the JSON value that was recorded. Otherwise `n != 0` would hold for
-the recorded text "0", and `n != "0"` for the recorded number 0: guards that fail open, since CEL calls values of
-different kinds simply unequal.
+to `true`, `false`, `&&`, `||` and `!`, or alone, a truth value; elsewhere it is the JSON value that was recorded.
+Otherwise `n != 0` would hold for the recorded text "0", and `n != "0"` for the recorded number 0: guards that fail
+open, since CEL calls values of different kinds simply unequal.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ STEP_PHASES: Final = ("Pending", "PendingApproval", "Running", "Succeeded", "Fai
 FLOW_PHASES: Final = ("Pending", "Running", "Succeeded", "Failed", "Suspended", "Paused")
 
 _ARITHMETIC: Final = frozenset("+-*/%")
+_LOGICAL: Final = frozenset({"&&", "||"})
 _COMPARING: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _CONVERSIONS: Final = {
     "double": ReadAs.NUMBER, "int": ReadAs.NUMBER, "uint": ReadAs.NUMBER, "size": ReadAs.NUMBER, "string": ReadAs.TEXT,
@@ -38,22 +39,33 @@ def kinds_of_outputs(tokens: list[Token]) -> dict[int, ReadAs]:
     """What each output token (by its index) is compared or reckoned with, where that is plain; others stay JSON."""
     kinds: dict[int, ReadAs] = {}
     for index, token in enumerate(tokens):
-        if not isinstance(token.reference, OutputOf):
-            continue
-        after = _text_at(tokens, index + 1)
-        if after in (".", "[") or (_text_at(tokens, index - 1) == "(" and _text_at(tokens, index - 2) == "has"):
-            continue
-        kind = None
-        if after in _COMPARING or after in _ARITHMETIC:
-            kind = _kind_on_the_right(tokens, index + 2)
-        elif after == "in" and _text_at(tokens, index + 2) == "[":
-            kind = _kind_on_the_right(tokens, index + 3)
-        before = _text_at(tokens, index - 1)
-        if kind is None and (before in _COMPARING or before in _ARITHMETIC):
-            kind = _kind_on_the_left(tokens, index - 2)
-        if kind is not None:
-            kinds[index] = kind
+        if isinstance(token.reference, OutputOf):
+            kind = _kind_of_output(tokens, index)
+            if kind is not None:
+                kinds[index] = kind
     return kinds
+
+
+def _kind_of_output(tokens: list[Token], index: int) -> ReadAs | None:
+    before, after = index - 1, index + 1
+    if _text_at(tokens, after) in (".", "["):
+        return None  # A member of the output; the output itself is no text or number.
+    while _text_at(tokens, before) == "(" and _text_at(tokens, after) == ")":
+        if before > 0 and tokens[before - 1].kind == "name" and tokens[before - 1].text != "in":
+            return None  # The argument of a call.
+        before, after = before - 1, after + 1
+    left, right = _text_at(tokens, before), _text_at(tokens, after)
+    if right in _COMPARING or right in _ARITHMETIC:
+        kind = _kind_on_the_right(tokens, after + 1)
+        if kind is not None:
+            return kind
+    elif right == "in" and _text_at(tokens, after + 1) == "[":
+        return _kind_on_the_right(tokens, after + 2)
+    if left in _COMPARING or left in _ARITHMETIC:
+        return _kind_on_the_left(tokens, before - 1)
+    if (before < 0 or left in _LOGICAL or left == "!") and (after >= len(tokens) or right in _LOGICAL or right == "?"):
+        return ReadAs.TRUTH
+    return None
 
 
 def is_converted(tokens: list[Token], index: int) -> bool:

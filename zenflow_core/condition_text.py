@@ -93,8 +93,12 @@ def scan(text: str, names: Names) -> tuple[list[Token], list[ExpressionProblem]]
         match kind:
             case "blank":
                 continue
-            case "name" if word in ("steps", "parameters", "flow") and not (tokens and tokens[-1].text == "."):
-                answer = _read(word, text, start, position, names)
+            case "name" if word in ("steps", "parameters", "flow"):
+                if not (tokens and tokens[-1].text == "."):
+                    answer = _read(word, text, start, position, names)
+                elif len(tokens) == 1 or (tokens[-2].kind == "mark" and tokens[-2].text not in (")", "]", "}")):
+                    # CEL reads `.steps` as `steps` from the root; as one name with two spellings it is only confusing.
+                    answer = ExpressionProblem(f"has '.{word}'", "leave out the dot", tokens[-1].start + 1)
             case "hole":
                 answer = _hole(word, start, position, names)
             case "string" if "{{" in word or "${" in word:

@@ -145,11 +145,16 @@ def parse_when(
                 "split it over several steps, or decide in a step and compare its output",
             ),
         )
-    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        return (ExpressionProblem("has half a surrogate pair, which is no character", "write the whole character"),)
-    stripped = text.strip(" \t\r\n")
+    stripped = text.strip()
     if stripped in _CONSTANTS:
         return Constant(text, _CONSTANTS[stripped])
+    if stripped.lower() in _CONSTANTS:
+        return (ExpressionProblem(f"is {stripped!r}, which is not known", f"write {stripped.lower()}"),)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        what = "has half a surrogate pair, which is no character"
+        return (ExpressionProblem(what, "write the whole character", error.start + 1),)
     tokens, problems = scan(text, Names(steps, parameters, outputs, where))
     problems += impossible_phases(tokens)
     loops = _bounded(tokens, problems)

@@ -38,7 +38,9 @@ def refuse_go(word: str, content: str, start: int) -> ExpressionProblem:
     if atoms and atoms[0] in ("if", "with"):
         atoms = atoms[1:]
     translated = _in_cel(atoms, 0)
-    if translated is not None and translated[1] == len(atoms):
+    if atoms and atoms[0] in ("else", "end"):
+        fix = "leave it out: what is no condition is false"
+    elif translated is not None and translated[1] == len(atoms):
         fix = f"write CEL without braces: {shorten(translated[0])}"
     else:
         fix = 'write CEL without braces, for example: steps.build.phase == "Succeeded"'

@@ -24,9 +24,14 @@ _SEGMENTS: Final = 64
 _DESCENTS: Final = 2
 """`..` in one path: each visits every node of what the one before it found."""
 _FILTERS: Final = 4
+_UNIONS: Final = 4
+"""`,` in one path: `[0,0]` visits everything below twice, and thirty of them a thousand million times."""
+_BRACKETS: Final = 16
 _MATCHES: Final = PARAMETER_VALUE_BYTES // 2 + 1
 """Values taken from one document. More could not be recorded: each needs two characters at least."""
 _PATHS_KEPT: Final = 1_024
+_QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_MATCHING: Final = re.compile(r"\b(?:match|search)\s*\(")
 _STEP: Final = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)\s*:\s*(?=[${])")
 _ESCAPED: Final = re.compile(r"\.((?:[^.\\\[\]{}'\"\s]|\\.)*\\\.(?:[^.\\\[\]{}'\"\s]|\\.)*)")
 
@@ -184,11 +189,15 @@ def _quote(found: re.Match[str]) -> str:
 
 
 def _too_much(path: str) -> PathProblem | None:
-    for mark, most in (("..", _DESCENTS), ("?", _FILTERS), ("(", 16)):
-        if path.count(mark) > most:
+    """Refuse what would take more than linear time: paths that visit nodes again and again, regular expressions."""
+    bare = _QUOTED.sub("''", path)
+    for mark, most in (("..", _DESCENTS), ("?", _FILTERS), (",", _UNIONS), ("(", _BRACKETS)):
+        if bare.count(mark) > most:
             return PathProblem(f"has {mark!r} more than {most} times", "name the members on the way instead")
-    if path.count(".") + path.count("[") > _SEGMENTS:
+    if bare.count(".") + bare.count("[") > _SEGMENTS:
         return PathProblem(f"is more than {_SEGMENTS} members deep", "shorten the path")
+    if _MATCHING.search(bare):
+        return PathProblem("matches with a regular expression", "compare with ==, or pick the value in the step itself")
     return None
 
 

@@ -1,0 +1,495 @@
+"""`when`: what it may say, what is refused and with what advice, and that it never fails open."""
+
+from __future__ import annotations
+
+import sys
+from subprocess import run
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from zenflow_core.expressions import (
+    Condition,
+    Constant,
+    EvaluationFailed,
+    ExpressionProblem,
+    Place,
+    Reads,
+    When,
+    evaluate,
+    number_compared,
+    parse_when,
+    reads_of,
+)
+from zenflow_core.limits import EXPRESSION_CHARACTERS
+
+STEPS = ("build", "build-image", "v1.2", "in", "a", "a-b", "a-b.phase", "2fast")
+PARAMETERS = ("env", "disk-gb")
+OUTPUTS = {"build": ("n", "failed-rows", "s", "list"), "build-image": ("digest",), "a": ("n",)}
+
+
+def parse(text: str, *, where: Place = Place.STEP) -> When | tuple[ExpressionProblem, ...]:
+    return parse_when(text, steps=STEPS, parameters=PARAMETERS, outputs=OUTPUTS, where=where)
+
+
+def parsed(text: str, *, where: Place = Place.STEP) -> When:
+    when = parse(text, where=where)
+    assert not isinstance(when, tuple), when
+    return when
+
+
+def refused(text: str, *, where: Place = Place.STEP) -> tuple[ExpressionProblem, ...]:
+    problems = parse(text, where=where)
+    assert isinstance(problems, tuple), problems
+    return problems
+
+
+def phases(**steps: str) -> dict[str, Any]:
+    return {"steps": {name: {"phase": phase} for name, phase in steps.items()}}
+
+
+def output(name: str, value: Any) -> dict[str, Any]:
+    return {"steps": {"build": {"phase": "Succeeded", "outputs": {"parameters": {name: value}}}}}
+
+
+FLOW = {
+    "parameters": {"env": "test", "disk-gb": "256"},
+    "flow": {"name": "nightly", "namespace": "ci", "labels": {"team": "a", "x.io/y": "b"}, "annotations": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        pytest.param("always", True, id="always holds"),
+        pytest.param("true", True, id="true holds"),
+        pytest.param("", True, id="an empty text holds"),
+        pytest.param(" \n", True, id="blanks hold"),
+        pytest.param(" always\n", True, id="blanks around a literal do not count"),
+        pytest.param("never", False, id="never does not"),
+        pytest.param("false", False, id="false does not"),
+    ],
+)
+def test_literals(text: str, holds: bool) -> None:
+    when = parsed(text)
+    assert when == Constant(text, holds)
+    assert evaluate(when, {}) is holds
+    assert reads_of(when) == Reads((), (), outputs=(), flow=())
+    assert number_compared(when) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        pytest.param("steps.build.phase", "steps.build.phase", id="plain CEL"),
+        pytest.param('steps["build"].phase', "steps.build.phase", id="an index with double quotes"),
+        pytest.param("steps['build-image'].phase", "steps.`build-image`.phase", id="an index with single quotes"),
+        pytest.param("steps.`build-image`.phase", "steps.`build-image`.phase", id="CEL's own quotes"),
+        pytest.param("steps.build-image.phase", "steps.`build-image`.phase", id="the Go form with a dash"),
+        pytest.param("steps.v1.2.phase", "steps.`v1.2`.phase", id="the Go form with a dot"),
+        pytest.param("steps.2fast.phase", "steps.`2fast`.phase", id="a name that begins with a digit"),
+        pytest.param("steps.in.phase", "steps.`in`.phase", id="a name that is a keyword of CEL"),
+        pytest.param("steps.a-b.phase", "steps.`a-b`.phase", id="the longest name wins that leaves a phase"),
+        pytest.param("steps.a-b.phase.phase", "steps.`a-b.phase`.phase", id="a step may even be called a-b.phase"),
+        pytest.param("steps . build\n. phase", "steps.build.phase", id="blanks between the words"),
+        pytest.param("{{ .StepStatus.build.Phase }}", "(steps.build.phase)", id="a Go placeholder"),
+        pytest.param("{{.StepStatus.build-image.Phase}}", "(steps.`build-image`.phase)", id="a Go placeholder, dashes"),
+        pytest.param("'{{ .StepStatus.build.Phase }}'", "(steps.build.phase)", id="a Go placeholder in quotes"),
+        pytest.param('"{{- .StepStatus.build.Phase -}}"', "(steps.build.phase)", id="with Go's trim marks"),
+        pytest.param("{{ steps.build-image.phase }}", "(steps.`build-image`.phase)", id="CEL's reference in braces"),
+        pytest.param("{{.parameters.env}}", "(parameters.env)", id="a parameter placeholder"),
+        pytest.param("{{ .Parameters.disk-gb }}", "(parameters.`disk-gb`)", id="a parameter placeholder, capital"),
+        pytest.param("${parameters.env}", "(parameters.env)", id="a shell-like parameter placeholder"),
+        pytest.param('"${ parameters.env }"', "(parameters.env)", id="a shell-like parameter placeholder in quotes"),
+        pytest.param("parameters.disk-gb", "parameters.`disk-gb`", id="a parameter with a dash"),
+        pytest.param('parameters["disk-gb"]', "parameters.`disk-gb`", id="a parameter as an index"),
+        pytest.param("{{ .JobFlow.Name }}", "(flow.name)", id="the flow's name in Go"),
+        pytest.param("{{ .JobFlow.Namespace }}", "(flow.namespace)", id="the flow's namespace in Go"),
+        pytest.param("flow.labels['x.io/y']", "flow.labels['x.io/y']", id="a label"),
+        pytest.param(
+            "steps.build.outputs.parameters.failed-rows", "steps.build.text.`failed-rows`", id="an output with a dash"
+        ),
+    ],
+)
+def test_a_reference_is_read_in_every_way_it_is_written(text: str, reference: str) -> None:
+    when = parsed(f"{text} == 'Succeeded'")
+    assert isinstance(when, Condition)
+    assert when.cel == f"{reference} == 'Succeeded'"
+    assert when.source == f"{text} == 'Succeeded'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("flow.name == 'steps.build-image.phase'", id="in a text"),
+        pytest.param('flow.name == r"steps.build-image.phase\\n"', id="in a raw text"),
+        pytest.param('flow.name == """a "steps.build-image.phase" b"""', id="in a long text"),
+        pytest.param("flow.name == 'x' // steps.build-image.phase {{ nonsense }}", id="in a comment"),
+        pytest.param("flow.name == '${HOME}'", id="a dollar sign that is no placeholder"),
+    ],
+)
+def test_texts_and_comments_are_left_alone(text: str) -> None:
+    when = parsed(text)
+    assert isinstance(when, Condition)
+    assert when.cel == text
+    assert when.steps == ()
+
+
+def test_the_names_it_reads_are_told_once_and_in_order() -> None:
+    when = parsed(
+        "steps.a.phase == 'Failed' || steps.build.outputs.parameters.n > 3 && parameters.env == flow.name || "
+        "steps.build.outputs.parameters.n < 9 && steps.build-image.phase != 'Failed' "
+        "&& '{{.parameters.disk-gb}}' != '1'"
+    )
+    assert reads_of(when) == Reads(
+        ("a", "build", "build-image"), ("env", "disk-gb"), outputs=(("build", "n"),), flow=("name",)
+    )
+    assert when.steps == ("a", "build", "build-image")
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix", "column"),
+    [
+        pytest.param("steps.buidl.phase == 'Failed'", "step 'buidl'", "did you mean 'build'?", 1, id="unknown step"),
+        pytest.param(
+            "true && steps.buidl-image.phase == 'Failed'",
+            "step 'buidl-image'",
+            "'build-image'",
+            9,
+            id="unknown, dashes",
+        ),
+        pytest.param("'{{ .StepStatus.buidl.Phase }}' == 'x'", "step 'buidl'", "'build'", 1, id="unknown step in Go"),
+        pytest.param("parameters.evn == 'x'", "parameter 'evn'", "'env'", 1, id="unknown parameter"),
+        pytest.param("{{.parameters.nope}} == 'x'", "parameter 'nope'", "disk-gb, env", 1, id="unknown in braces"),
+        pytest.param("steps.build.outputs.parameters.m > 1", "output 'm'", "name one of", 1, id="unknown output"),
+        pytest.param("steps['{{.parameters.env}}'].phase == 'x'", "step '{{", "name one", 1, id="no computed names"),
+        pytest.param(
+            "steps[parameters.env].phase == 'x'", "'steps' as a whole", "steps.<name>", 1, id="no computed step"
+        ),
+        pytest.param("size(steps) > 1", "'steps' as a whole", "name the step", 6, id="the steps as a whole"),
+        pytest.param(
+            "[1].all(steps, steps > 0)", "'steps' as a whole", "name the step", 9, id="no variable called steps"
+        ),
+        pytest.param("steps.build == 'x'", "not its phase", "steps.build.phase", 1, id="a step as a whole"),
+        pytest.param("steps.build.phse == 'x'", "not its phase", "steps.build.phase", 1, id="a misspelt field"),
+        pytest.param("flow.nme == 'x'", "flow.nme", "'name'", 1, id="unknown field of the flow"),
+        pytest.param("flow.phase == 'Failed'", "only decided", "spec.finally", 1, id="the flow's phase in a step"),
+        pytest.param("true || .steps.a.phase == 'x'", "'.steps'", "leave out the dot", 9, id="a dot at the root"),
+        pytest.param("foo == 'x'", "'foo', which is not known", '"foo"', 1, id="a text without quotes"),
+        pytest.param("Always", "'Always'", "always", None, id="a literal with a capital"),
+        pytest.param("1 +", "no valid CEL", "write CEL", 4, id="unfinished"),
+        pytest.param(
+            "steps.build-image.phase == ", "no valid CEL", "write CEL", 28, id="column counts in the user's text"
+        ),
+        pytest.param("'abc", "no valid CEL", "write CEL", 1, id="a text that does not end"),
+        pytest.param("steps.build.phase", "type string", 'steps.build.phase == "Succeeded"', None, id="a phase alone"),
+        pytest.param("(({{ .StepStatus.build.Phase }}))", "type string", "compare it", None, id="a phase in brackets"),
+        pytest.param("parameters.env", "type string", 'parameters.env == "..."', None, id="a parameter alone"),
+        pytest.param("1 + 1", "type int", "compare it", None, id="a number alone"),
+        pytest.param("parameters.env > 3", "no matching overload", "int(...)", 16, id="a text against a number"),
+        pytest.param("steps.build.phase == 'Suceeded'", "no phase is", "'Succeeded'", 22, id="a phase that is none"),
+        pytest.param("'succeeded' == steps.build.phase", "no phase is", "'Succeeded'", 1, id="the other way round"),
+        pytest.param("steps.build.phase in ['Failed', 'Done']", "'Done'", "Pending, Pend", 33, id="one of a list"),
+        pytest.param("steps.build.phase != 1", "a phase is a text", "Succeeded", 22, id="a phase against a number"),
+        pytest.param("{{ .JobFlow.Name", "never closed", "'}}'", 1, id="braces that do not close"),
+        pytest.param("steps.{{.parameters.env}}.phase == 'x'", "as a whole", "name the step", 1, id="no pasting"),
+        pytest.param("size{{.JobFlow.Name}} > 3", "never pasted", "flow.name", 5, id="no pasting behind a word"),
+        pytest.param("'v-{{.JobFlow.Name}}' == 'x'", "never pasted", "+ flow.name", 1, id="no pasting in a text"),
+        pytest.param("{{ steps.build.phase == 'x' }}", "inside braces", "write: steps", 1, id="a condition in braces"),
+        pytest.param("[1].map(a, a) == [1]", "macro map", "exists", 5, id="map"),
+        pytest.param("[1].all(a, a + 1 > 1)", "+ inside a loop", "other side", 14, id="plus in a loop"),
+        pytest.param("1" + " + 1" * 17 + " > 1", "17 times +", "compare", None, id="a long chain of plus"),
+        pytest.param("(" * 40 + "true" + ")" * 40, "32 levels", "split", None, id="too deep"),
+        pytest.param("x" * 4097, "4097 characters", "split", None, id="one character too long"),
+        pytest.param("flow.name == '\ud800'", "surrogate", "whole character", 15, id="half a character"),
+        pytest.param("has(flow.labels['a'])", "has()", "in flow.labels", 16, id="has with an index"),
+    ],
+)
+def test_refused_with_what_to_write(text: str, what: str, fix: str, column: int | None) -> None:
+    problem = refused(text)[0]
+    assert what in problem.what
+    assert fix in problem.fix
+    assert problem.column == column
+
+
+@pytest.mark.parametrize(
+    ("action", "instead"),
+    [
+        pytest.param('{{ eq .StepStatus.build.Phase "Succeeded" }}', 'steps.build.phase == "Succeeded"', id="eq"),
+        pytest.param('{{ne (index .StepStatus "build-image").Phase "Failed"}}',
+                     'steps["build-image"].phase != "Failed"', id="ne and index"),
+        pytest.param(
+            '{{ if and (eq .parameters.env "a") (not (eq .JobFlow.Name "b")) }}',
+            '(parameters.env == "a") && (!(flow.name == "b"))',
+            id="if, and, not",
+        ),
+        pytest.param('{{ .StepStatus.build.Phase | eq "x" }}', "for example: steps.build.phase ==", id="a pipeline"),
+        pytest.param("{{ .Values.x }}", "for example: steps.build.phase ==", id="a name that is none"),
+        pytest.param("{{ }}", "for example: steps.build.phase ==", id="nothing"),
+    ],
+)  # fmt: skip
+def test_go_template_actions_are_refused_with_the_cel_to_write(action: str, instead: str) -> None:
+    problem = refused(action)[0]
+    assert "Go template action" in problem.what
+    assert instead in problem.fix
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = refused("steps.buidl.phase == 'Failed' && parameters.evn == 'x' && steps.build.phase == 'Done'")
+    assert [problem.column for problem in problems] == [1, 34, 80]
+
+
+def test_only_a_finally_step_reads_the_phase_of_the_flow() -> None:
+    when = parsed("flow.phase == 'Failed'", where=Place.FINALLY)
+    assert evaluate(when, {"flow": {"phase": "Failed"}}) is True
+    assert "no phase is" in refused("flow.phase == 'Fialed'", where=Place.FINALLY)[0].what
+
+
+def test_outputs_that_are_not_told_are_not_checked() -> None:
+    when = parse_when("steps.a.outputs.parameters.x-y > 1", steps=("a",), parameters=())
+    assert isinstance(when, Condition)
+    assert when.outputs == (("a", "x-y"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "answer"),
+    [
+        pytest.param("steps.build.phase == 'Succeeded'", phases(build="Succeeded"), True, id="a phase that is so"),
+        pytest.param("steps.build.phase == 'Succeeded'", phases(build="Failed"), False, id="a phase that is not"),
+        pytest.param("'{{.StepStatus.build.Phase}}' != 'Failed'", phases(build="Skipped"), True, id="in Go's form"),
+        pytest.param("{{.parameters.env}} == 'test'", FLOW, True, id="a parameter"),
+        pytest.param("int(parameters.disk-gb) > 255", FLOW, True, id="a parameter as a number"),
+        pytest.param("flow.name == 'nightly' && flow.namespace == 'ci'", FLOW, True, id="the flow"),
+        pytest.param("flow.labels.team == 'a'", FLOW, True, id="a label"),
+        pytest.param("flow.labels['x.io/y'] == 'b'", FLOW, True, id="a label with a slash"),
+        pytest.param("has(flow.labels.nope) && flow.labels.nope == 'a'", FLOW, False, id="has guards a label"),
+        pytest.param("'nope' in flow.annotations", FLOW, False, id="in asks for a key"),
+        pytest.param("has(steps.build.outputs.parameters.n)", output("n", None), True, id="has finds an output"),
+        pytest.param("has(steps.build.outputs.parameters.n)", phases(build="Failed"), False, id="has finds none"),
+        pytest.param(
+            "has(steps.build.outputs.parameters.n) && steps.build.outputs.parameters.n > 1",
+            output("n", 2),
+            True,
+            id="has beside a comparison",
+        ),
+        pytest.param("steps.build.outputs.parameters.list.exists(x, x == 'b')", output("list", ["a", "b"]), True,
+                     id="a loop over a list"),
+        pytest.param("size(steps.build.outputs.parameters.list) == 2", output("list", ["a", "b"]), True, id="size"),
+        pytest.param("steps.build.outputs.parameters.list[0] == 'a'", output("list", ["a"]), True, id="an item"),
+        pytest.param("steps.build.outputs.parameters.s", output("s", True), True, id="an output that is true"),
+        pytest.param("!steps.build.outputs.parameters.s", output("s", "true"), False, id="an output that reads true"),
+    ],
+)  # fmt: skip
+def test_evaluation(text: str, data: dict[str, Any], answer: bool) -> None:
+    assert evaluate(parsed(text), data) is answer
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "answer"),
+    [
+        pytest.param("{} > 3", 4, True, id="a number"),
+        pytest.param("{} > 3", 3, False, id="a number at the border"),
+        pytest.param("{} > 3", "4", True, id="a text that reads as a number"),
+        pytest.param("3 < {}", "10", True, id="as a number, not letter by letter"),
+        pytest.param("{} != 0", "0", False, id="a guard against text 0 does not fail open"),
+        pytest.param("{} != '0'", 0, False, id="a guard against number 0 does not fail open"),
+        pytest.param("({}) != 0", "0", False, id="nor in brackets"),
+        pytest.param("{} >= 0.8", 0.8, True, id="a fraction"),
+        pytest.param("{} == 3", 3.0, True, id="a fraction that is whole"),
+        pytest.param("{} - 1 == 2", 3, True, id="reckoned with"),
+        pytest.param("double({}) * 2.0 > 1.0", "0.75", True, id="converted"),
+        pytest.param("{} == 9007199254740993", 9007199254740992, False, id="no digit is lost"),
+        pytest.param("{} == 9007199254740993", "9007199254740993", True, id="nor in a text"),
+        pytest.param("{} > 3", 10**30, True, id="beyond 64 bits"),
+        pytest.param("{} > 3", 10**400, True, id="beyond what a double holds"),
+        pytest.param("{} < 3", -(10**400), True, id="and below it"),
+        pytest.param("{} == 'abc'", "abc", True, id="a text"),
+        pytest.param("{} == 'true'", True, True, id="true as text"),
+        pytest.param("{} == '0.5'", 0.5, True, id="a number as text"),
+        pytest.param("{} == ''", None, True, id="null as text is empty, as a placeholder has it"),
+        pytest.param("{} == '[1,2]'", [1, 2], True, id="a list as text, as a placeholder has it"),
+        pytest.param("{} in ['a', 'b']", "b", True, id="one of some texts"),
+        pytest.param("{} in [1, 2]", "2", True, id="one of some numbers"),
+        pytest.param("{} == parameters.env", 7, False, id="against a parameter: text"),
+        pytest.param("{} == true", "true", True, id="against true"),
+        pytest.param("{} != true", "true", False, id="not against true"),
+        pytest.param("{} == null", None, True, id="against null"),
+        pytest.param("{} == steps.build.outputs.parameters.s", 7, True, id="against itself"),
+    ],
+)
+def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: Any, answer: bool) -> None:
+    when = parsed(comparison.format("steps.build.outputs.parameters.s"))
+    assert evaluate(when, {**output("s", value), "parameters": {"env": "8"}}) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "message"),
+    [
+        pytest.param(
+            "steps.build.outputs.parameters.n > 3", output("n", "abc"), "is not a number: abc", id="no number"
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.n > 3", output("n", True), "is not a number: true", id="true is none"
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.n > 3", output("n", [1]), "is not a number: [1]", id="a list is none"
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.s", output("s", "yes"), "is not true or false: yes", id="yes is not true"
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.n != 3", phases(build="Failed"), "has no output 'n'", id="no output"
+        ),
+        pytest.param("steps.build.phase != 'Failed'", {}, "Key not found", id="a step that was not given"),
+        pytest.param("flow.labels.nope != 'x'", FLOW, "Key not found", id="a label that is not there"),
+        pytest.param("flow.name != 'x'", {}, "flow.name", id="a flow that was not given"),
+        pytest.param("int(parameters.env) != 3", FLOW, "int", id="a parameter that is no number"),
+        pytest.param("1 / 0 == 1", {}, "divide by zero", id="division by zero"),
+        pytest.param("flow.name.matches('(')", FLOW, "regular expression", id="a broken regular expression"),
+        pytest.param("[1, 'a'].exists(x, x > 'a')", {}, "", id="kinds that do not compare"),
+        pytest.param("dyn(flow.name)", FLOW, "type string", id="a value that turns out to be no truth value"),
+        pytest.param(
+            f"[{'1,' * 150}1].all(a, [{'1,' * 150}1].all(b, a == b))", {}, "budget", id="ten thousand loop steps"
+        ),
+        pytest.param(
+            "[1].all(x, parameters.env != 'a')", {"parameters": {"env": "x" * 8192}}, "more than 8192", id="much text"
+        ),
+    ],
+)
+def test_a_guard_never_fails_open(text: str, data: dict[str, Any], message: str) -> None:
+    answer = evaluate(parsed(text), data)
+    assert isinstance(answer, EvaluationFailed)
+    assert message in answer.message
+    assert len(answer.message) <= 512
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs"),
+    [
+        pytest.param("steps.build.outputs.parameters.n > 3", {("build", "n")}, id="compared with a number"),
+        pytest.param("3 <= steps.build.outputs.parameters.n", {("build", "n")}, id="the other way round"),
+        pytest.param("steps.build.outputs.parameters.n == -1", {("build", "n")}, id="with a negative one"),
+        pytest.param("steps.build.outputs.parameters.n * 2 > 3", {("build", "n")}, id="reckoned with"),
+        pytest.param("double(steps.build.outputs.parameters.n) > 3.0", {("build", "n")}, id="converted"),
+        pytest.param(
+            "steps.build.outputs.parameters.n > int(parameters.env)", {("build", "n")}, id="with a converted one"
+        ),
+        pytest.param("steps.build.outputs.parameters.n in [1, 2]", {("build", "n")}, id="one of some"),
+        pytest.param(
+            "steps.build.outputs.parameters.n > 3 && steps.a.outputs.parameters.n < 1",
+            {("build", "n"), ("a", "n")},
+            id="two",
+        ),
+        pytest.param("steps.build.outputs.parameters.s == '3'", set(), id="not with a text"),
+        pytest.param("size(steps.build.outputs.parameters.list) > 3", set(), id="not its size"),
+        pytest.param("has(steps.build.outputs.parameters.n) || 1 > 2", set(), id="not asked for"),
+    ],
+)
+def test_number_compared(text: str, outputs: set[tuple[str, str]]) -> None:
+    assert number_compared(parsed(text)) == outputs
+
+
+def test_the_same_condition_is_equal_and_hashable() -> None:
+    assert parsed("steps.build.phase == 'Failed'") == parsed("steps.build.phase == 'Failed'")
+    assert hash(parsed("steps.build.phase == 'Failed'")) == hash(parsed("steps.build.phase == 'Failed'"))
+    assert parsed("steps.build.phase == 'Failed'") != parsed("steps.build.phase != 'Failed'")
+
+
+HOSTILE = (
+    "(" * 4096, '"""' * 1365, "{{" * 2048, "steps.a-" * 512, "steps." + "a-" * 2045, "a.map(" * 682, "{{ ( " * 819,
+    "[" * 4096, "-" * 4095 + "1", "!" * 4092 + "true", "'" * 4095, "\\" * 4096, "{{eq (" * 600 + "}}",
+    "steps.in.in.in" * 292, "$" * 4096, "${" * 2048, "\x00" * 4096, "x" * 10_000_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[f"{text[:8]!r} times many" for text in HOSTILE])
+def test_hostile_text_is_refused_in_bounded_time(text: str) -> None:
+    began = process_time()
+    assert not isinstance(parse(text), Constant)
+    assert process_time() - began < 0.5
+
+
+WORDS = st.sampled_from([
+    "steps", "parameters", "flow", "build", "build-image", "a-b", ".phase", ".outputs.parameters.n", ".name", ".labels",
+    ".", "[", "]", "(", ")", "{", "}", "{{", "}}", "${", "'", '"', "'''", "r'", "==", "!=", ">", "+", "-", "&&", "||",
+    "!", "?", ":", ",", "in", "'Succeeded'", "3", "0.5", "true", "null", "has(", "size(", ".map(", ".all(x,",
+    ".StepStatus.", ".Phase", "//", "\\", "`", "\n", " ", "eq", "if", "\ud800", "\x00",
+])  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(), st.lists(WORDS, max_size=30).map("".join), st.lists(WORDS, max_size=30).map(" ".join)))
+@example("{{}}")
+@example("''")
+@example("'{{' == '}}'")
+@example("steps")
+@example("steps.a-b.phase.phase.phase")
+def test_parsing_is_total(text: str) -> None:
+    """Any text is a condition or a list of problems, each with a fix; and a condition can be asked."""
+    answer = parse(text)
+    if isinstance(answer, tuple):
+        assert answer
+        assert all(problem.what and problem.fix for problem in answer)
+    else:
+        assert isinstance(evaluate(answer, {}), bool | EvaluationFailed)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+ASKED = [
+    parsed(text)
+    for text in (
+        "steps.build.outputs.parameters.s > 3",
+        "steps.build.outputs.parameters.s == 'x'",
+        "steps.build.outputs.parameters.s",
+        "steps.build.outputs.parameters.s == steps.build.outputs.parameters.n",
+        "steps.build.outputs.parameters.s.exists(x, x == 1)",
+        "has(steps.build.outputs.parameters.s) && steps.build.outputs.parameters.s in [1, 2]",
+    )
+]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ASKED), JSON, JSON)
+def test_evaluation_never_raises(when: When, one: Any, other: Any) -> None:
+    """Whatever was recorded, the answer is yes, no, or why there is none."""
+    assert isinstance(evaluate(when, output("s", one)), bool | EvaluationFailed)
+    data = {"steps": {"build": {"phase": "Succeeded", "outputs": {"parameters": {"s": one, "n": other}}}}}
+    assert isinstance(evaluate(when, data), bool | EvaluationFailed)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=50))
+def test_a_parameter_is_a_value_and_never_text_of_the_condition(value: str) -> None:
+    """Whatever the parameter holds, the condition compares it; nothing of it is ever read as CEL."""
+    when = parsed("'{{.parameters.env}}' == 'test'")
+    assert evaluate(when, {"parameters": {"env": value}}) is (value == "test")
+
+
+def test_a_thousand_conditions_cost_little() -> None:
+    steps = {f"step-{number}": () for number in range(1_000)}
+    began = process_time()
+    for number in range(1_000):
+        text = f"steps.step-{number}.phase == 'Succeeded' && steps.step-{number // 2}.outputs.parameters.count > 5"
+        assert isinstance(parse_when(text, steps=steps, parameters=()), Condition)
+    # Measured 0.1 s; the bound only catches a loss of an order of magnitude on a busy machine.
+    assert process_time() - began < 1.0
+
+
+def test_nothing_is_loaded_before_the_first_condition() -> None:
+    """Importing the module, and literals, must not cost the native library."""
+    code = (
+        "import sys; from zenflow_core.expressions import parse_when; parse_when('always', steps=(), parameters=());"
+        "sys.exit('cel_expr_python' in sys.modules or 'jsonpath' in sys.modules)"
+    )
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_bound_of_length_is_the_one_in_limits() -> None:
+    assert isinstance(parse("flow.name == '" + "x" * (EXPRESSION_CHARACTERS - 15) + "'"), Condition)
