@@ -36,9 +36,12 @@ from zenflow_core.spec import (
     FailureRule,
     InputArtifact,
     OnExitCodes,
+    OutputArtifact,
     PodFailurePolicy,
     StepName,
 )
+from zenflow_testing.batch_v1 import decode_job, defaulted_job, validate_job
+from zenflow_testing.errors import Target
 
 UID = "0a0a0a0a-0000-4000-8000-000000000001"
 FLOW = FlowSeen("nightly", "ci", UID, datetime(2030, 1, 1, tzinfo=UTC))
@@ -463,3 +466,66 @@ def test_an_indexed_jobs_host_names_fit(given_step: PlannedStep, attempt: int, n
     if job["spec"].get("completionMode") == "Indexed" and isinstance(job["spec"].get("completions"), int):
         assert len(f"{job['metadata']['name']}-{max(job['spec']['completions'] - 1, 0)}") <= 63
     assert len(job["metadata"]["name"]) <= 63
+
+
+def server_complains(job: dict[str, Any]) -> list[Any]:
+    """What the API server finds wrong with a Job that is to be created: decoded, defaulted, validated, as there."""
+    body = decode_job(job, Target("batch", "jobs", "Job", job["metadata"]["name"]))
+    stored = defaulted_job({**body, "metadata": {**body["metadata"], "uid": "22222222-2222-4333-8444-555555555555"}})
+    return [*validate_job(body), *validate_job(stored)]
+
+
+accepted_fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "backoffLimit": st.none() | st.integers(0, 9),
+        "ttlSecondsAfterFinished": st.none() | st.integers(0, 9),
+        "selector": st.just({"matchLabels": {"batch.kubernetes.io/controller-uid": "another's"}}),
+        "manualSelector": st.just(False),
+        "suspend": st.booleans(),
+        "podReplacementPolicy": st.sampled_from(["Failed", "TerminatingOrFailed"]),
+        "activeDeadlineSeconds": st.integers(1, 9),
+    },
+)
+modes = st.sampled_from(
+    [{}, {"completions": 3}, {"completions": 12, "completionMode": "Indexed", "backoffLimitPerIndex": 1}]
+)
+rules = st.builds(
+    FailureRule,
+    st.sampled_from(FailureAction),
+    st.none()
+    | st.builds(
+        OnExitCodes,
+        st.sampled_from(ExitCodeOperator),
+        st.lists(st.integers(0, 255), min_size=1, max_size=5).map(tuple),
+        st.sampled_from([None, "main", "log"]),
+    ),
+)
+
+
+@given(
+    accepted_fields,
+    modes,
+    labels,
+    st.sampled_from(["Never", "OnFailure"]),
+    st.lists(rules, max_size=4).map(tuple),
+    st.sampled_from(["n", "v1.x", "f" * 63, "a.b" * 60]),
+    st.sampled_from([(), (OutputArtifact("rows", "/out/rows"),)]),
+)
+def test_the_api_server_accepts_what_is_built(
+    fields: dict[str, Any],
+    mode: dict[str, Any],
+    pod_labels: dict[str, str],
+    restart_policy: str,
+    flow_rules: tuple[FailureRule, ...],
+    name: str,
+    outputs: tuple[OutputArtifact, ...],
+) -> None:
+    given_template = template({**fields, **mode}, pod={"metadata": {"labels": pod_labels}}, labels=pod_labels)
+    # With backoffLimitPerIndex the API server wants Never.
+    given_template["spec"]["template"]["spec"]["restartPolicy"] = "Never" if mode else restart_policy
+    given_step = evolve(step(given_template, retry=RETRY, output_artifacts=outputs), name=StepName(name))
+    policy = PodFailurePolicy(flow_rules) if flow_rules else None
+    job = build_job(given_step, evolve(FLOW, name=name), 2, values={}, policy=policy, artifact_image="zenflow:1")
+    assert isinstance(job, dict)
+    assert server_complains(job) == []
