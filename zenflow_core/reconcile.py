@@ -22,11 +22,12 @@ from zenflow_core.observation import NOTHING, FlowSeen, Observed
 from zenflow_core.owed import ensured, holds_slot, released
 from zenflow_core.plan import ConfigMapKey, Plan
 from zenflow_core.reasons import Instant, NeedsInput, NeedsOutput, TtlExpired
+from zenflow_core.rows import Rows
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.ttl import ttl
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepRecord, Tally
-from zenflow_core.status import StoredStatus, read_status, write_flow, write_row
+from zenflow_core.status import StoredStatus, read_status, write_flow, write_progress, write_row
 from zenflow_core.views import FlowView
 from zenflow_core.wave import Move, Wave, is_fatal, retally
 
@@ -85,7 +86,7 @@ def decode(plan: Plan, seen: FlowSeen, status: Mapping[str, Any] | None) -> Flow
 
 def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
     """A state from records; rows of steps that the plan does not have are left out."""
-    records = tuple(stored.rows.get(step.name, StepRecord()) for step in plan.steps)
+    records = Rows(stored.rows.get(step.name, StepRecord()) for step in plan.steps)
     tally = Tally()
     fatal = None
     alarms = [(h.until, FLOW) for h in stored.flow.holds if h.until is not None]
@@ -101,7 +102,7 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         flow=seen,
         record=stored.flow,
         records=records,
-        sightings=((),) * len(records),
+        sightings=Rows(((),) * len(records)),
         tally=tally,
         fatal=fatal,
         alarms=tuple(sorted(alarms)),
@@ -265,8 +266,8 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
     after = evolve(
         state,
         record=record,
-        records=tuple(wave.records),
-        sightings=tuple(wave.sightings),
+        records=wave.records.freeze(),
+        sightings=wave.sightings.freeze(),
         tally=wave.tally,
         fatal=wave.fatal,
         alarms=tuple(wave.alarms),
@@ -315,10 +316,14 @@ def _record(wave: Wave, before: FlowState, after: FlowState) -> RecordStatus:
     plan = after.plan
     if before.record.observed_generation == 0:
         return RecordStatus((Operation("add", "/status", full_status(after)),))
-    old = write_flow(before.record, before.plan, before.tally)
-    new = write_flow(after.record, plan, after.tally)
-    operations = [Operation("add", f"/status/{key}", value) for key, value in new.items() if old.get(key) != value]
-    operations += [Operation("remove", f"/status/{key}") for key in old if key not in new]
+    operations: list[Operation] = []
+    if before.record is not after.record or before.plan is not plan:
+        old, new = write_flow(before.record), write_flow(after.record)
+        operations += [Operation("add", f"/status/{key}", value) for key, value in new.items() if old.get(key) != value]
+        operations += [Operation("remove", f"/status/{key}") for key in old if key not in new]
+    progress = write_progress(after.tally, plan)
+    if progress != write_progress(before.tally, before.plan):
+        operations.append(Operation("add", "/status/progress", progress))
     for rank in sorted(wave.material | wave.unwritten):
         step = plan.steps[rank]
         row = write_row(step, after.records[rank])
@@ -328,7 +333,7 @@ def _record(wave: Wave, before: FlowState, after: FlowState) -> RecordStatus:
 
 def full_status(state: FlowState) -> dict[str, Any]:
     """The whole status. Cost: O(steps)."""
-    status = write_flow(state.record, state.plan, state.tally)
+    status = write_flow(state.record) | {"progress": write_progress(state.tally, state.plan)}
     rows: list[dict[str, Any]] = [{}] * len(state.plan.steps)
     for step, record in zip(state.plan.steps, state.records, strict=True):
         rows[step.row] = write_row(step, record)

@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from zenflow_core.observation import FlowSeen, Lookup, Sighting, Sightings
 from zenflow_core.plan import ConfigMapKey, Plan
 from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue
+from zenflow_core.rows import Rows
 
 
 class StepPhase(StrEnum):
@@ -163,9 +164,9 @@ class FlowState:
     plan: Plan
     flow: FlowSeen
     record: FlowRecord
-    records: tuple[StepRecord, ...]
+    records: Rows[StepRecord]
     """By rank."""
-    sightings: tuple[Sightings, ...]
+    sightings: Rows[Sightings]
     inputs: Mapping[ConfigMapKey, Lookup] = field(factory=dict)
     resources: Mapping[str, Sighting] = field(factory=dict)
     tally: Tally = Tally()

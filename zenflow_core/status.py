@@ -161,20 +161,24 @@ def _instant(row: Mapping[str, Any], key: str) -> Instant | None:
 # --- the flow --------------------------------------------------------------------------------------------------------
 
 
-def write_flow(record: FlowRecord, plan: Plan, tally: Tally) -> dict[str, Any]:
-    """The status without its rows, key by key as the patch compares them."""
+def write_progress(tally: Tally, plan: Plan) -> dict[str, Any]:
+    """`status.progress`."""
+    return {
+        "completedSteps": tally.settled,
+        "totalSteps": len(plan.steps),
+        "successfulSteps": tally.succeeded,
+        "failedSteps": tally.failed,
+    }
+
+
+def write_flow(record: FlowRecord) -> dict[str, Any]:
+    """The status without its rows and progress, key by key as the patch compares them."""
     out: dict[str, Any] = {
         "phase": record.phase.value,
         "conditions": [_write_condition(condition) for condition in record.conditions],
         "observedGeneration": record.observed_generation,
         "decidedBy": DECIDED_BY,
         "specHash": record.fingerprint,
-        "progress": {
-            "completedSteps": tally.settled,
-            "totalSteps": len(plan.steps),
-            "successfulSteps": tally.succeeded,
-            "failedSteps": tally.failed,
-        },
     }
     if record.started_at is not None:
         out["startTime"] = rfc3339(record.started_at)

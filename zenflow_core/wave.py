@@ -41,8 +41,8 @@ class Wave:
 
     def __init__(self, state: FlowState) -> None:
         self.plan = state.plan
-        self.records = list(state.records)
-        self.sightings = list(state.sightings)
+        self.records = state.records.edit()
+        self.sightings = state.sightings.edit()
         self.inputs = state.inputs
         self.alarms = list(state.alarms)
         self.queue = list(state.queue)
@@ -71,7 +71,7 @@ class Wave:
             step=step,
             record=records[rank],
             sightings=self.sightings[rank],
-            upstream=tuple([records[r] for r in step.upstream]),
+            upstream=records.many(step.upstream),
             flow=self.flow,
             reader=records.__getitem__,
             inputs=self.inputs,
