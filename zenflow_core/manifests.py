@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -44,6 +44,8 @@ _JOB_LABELS: Final = frozenset(
 _DELETION_FINALIZERS: Final = frozenset({"foregroundDeletion", "orphan"})
 """How a live Job was being deleted. Any other finalizer in a template is meant for the new Job."""
 
+_PROTECTION_FINALIZERS: Final = _DELETION_FINALIZERS | {"kubernetes.io/pvc-protection"}
+
 _COPIED_ANNOTATIONS: Final = frozenset(
     {"kubectl.kubernetes.io/last-applied-configuration", "batch.kubernetes.io/job-tracking"}
 )
@@ -63,6 +65,9 @@ _SERVER_METADATA: Final = frozenset(
         "uid",
     }
 )
+ResourceKind: TypeAlias = Literal["PersistentVolumeClaim", "ConfigMap"]
+"""What `spec.resourceTemplates` can ask for."""
+
 _NOT_ENV: Final = re.compile(r"[^A-Z0-9_]")
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -168,6 +173,38 @@ def build_job(
     if finalizers := [each for each in metadata.get("finalizers") or () if each not in _DELETION_FINALIZERS]:
         job_metadata["finalizers"] = finalizers
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": job_metadata, "spec": spec}
+
+
+def build_resource(template: Mapping[str, Any], flow: FlowSeen, *, kind: ResourceKind) -> dict[str, Any]:
+    """The object that a template of `spec.resourceTemplates` asks for, named `<flow>-<name>` and owned by the flow.
+
+    As written but for what belongs to a stored object; it shares with the template what it did not change.
+    An object of that name whose controller is not this flow is never taken over.
+    """
+    metadata = template.get("metadata") or _NOTHING
+    kept = {key: value for key, value in metadata.items() if key not in _SERVER_METADATA}
+    if finalizers := [each for each in metadata.get("finalizers") or () if each not in _PROTECTION_FINALIZERS]:
+        kept["finalizers"] = finalizers
+    else:
+        kept.pop("finalizers", None)
+    ours = {LABEL_FLOW: label_value(flow.name), LABEL_MANAGED_BY: MANAGED_BY, LABEL_FLOW_UID: label_value(flow.uid)}
+    body = {key: value for key, value in template.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {
+            **kept,
+            "name": resource_name(flow.name, metadata["name"]),
+            "namespace": flow.namespace,
+            "labels": {**(metadata.get("labels") or _NOTHING), **ours},
+            "annotations": {
+                **_without(metadata.get("annotations") or _NOTHING, _COPIED_ANNOTATIONS),
+                ANNOTATION_FLOW: flow.name,
+            },
+            "ownerReferences": [owner_reference(flow)],
+        },
+        **body,
+    }
 
 
 def owner_reference(flow: FlowSeen) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenflow_core.manifests import Unbuildable, build_job, secret_references
+from zenflow_core.manifests import Unbuildable, build_job, build_resource, owner_reference, secret_references
 from zenflow_core.names import (
     ANNOTATION_FLOW,
     ANNOTATION_STEP,
@@ -391,6 +391,49 @@ def test_with_an_image_artifacts_are_carried() -> None:
     assert job["spec"]["template"]["spec"]["volumes"] == [
         {"name": "zenflow-artifacts", "persistentVolumeClaim": {"claimName": "nightly-zenflow-artifacts"}}
     ]
+
+
+def test_a_resource_of_the_flow_is_named_and_owned_by_it() -> None:
+    written = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "data",
+            "namespace": "elsewhere",
+            "uid": "11111111-2222-4333-8444-555555555555",
+            "resourceVersion": "7",
+            "labels": {"team": "data", LABEL_FLOW: "x"},
+            "annotations": {"a": "b", "kubectl.kubernetes.io/last-applied-configuration": "{}"},
+            "finalizers": ["kubernetes.io/pvc-protection"],
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        "status": {"phase": "Bound"},
+    }
+    before = copy.deepcopy(written)
+    assert build_resource(written, FLOW, kind="PersistentVolumeClaim") == {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "nightly-data",
+            "namespace": "ci",
+            "labels": {"team": "data", LABEL_FLOW: "nightly", LABEL_MANAGED_BY: "zen-flow", LABEL_FLOW_UID: UID},
+            "annotations": {"a": "b", ANNOTATION_FLOW: "nightly"},
+            "ownerReferences": [owner_reference(FLOW)],
+        },
+        "spec": written["spec"],
+    }
+    assert written == before
+
+
+def test_a_config_map_of_the_flow_keeps_its_data_and_finalizers() -> None:
+    made = build_resource(
+        {"metadata": {"name": "cm", "finalizers": ["example.com/audit"]}, "data": {"k": "v"}, "immutable": True},
+        FLOW,
+        kind="ConfigMap",
+    )
+    assert made["kind"] == "ConfigMap"
+    assert made["metadata"]["finalizers"] == ["example.com/audit"]
+    assert (made["data"], made["immutable"]) == ({"k": "v"}, True)
 
 
 json_values = st.recursive(
