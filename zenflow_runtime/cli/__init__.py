@@ -1,0 +1,40 @@
+"""The command line: `zenflow`, also installed as `kubectl-zenflow`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from zenflow_runtime.cli import exits
+
+__all__ = ["main"]
+
+_BUG: Final = (
+    "zenflow: internal error ({error}). This is a bug in zenflow, not in your flow: please report it with the command "
+    "and the file. ZENFLOW_DEBUG=1 shows where it happened.\n"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and answer with its exit code; never raises, whatever the input is."""
+    try:
+        # Imported here: a broken installation, or Ctrl-C while things load, deserves a sentence, too.
+        from zenflow_runtime.cli.app import run
+
+        return run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except RecursionError as error:
+        return _report(error)
+    except Exception as error:  # noqa: BLE001 - the outermost place: a user gets a sentence instead of a traceback
+        return _report(error)
+
+
+def _report(error: Exception) -> int:
+    if os.environ.get("ZENFLOW_DEBUG") == "1":
+        raise error
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    sys.stderr.write(_BUG.format(error=said))
+    return exits.INTERNAL

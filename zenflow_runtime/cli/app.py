@@ -1,0 +1,151 @@
+"""The commands and their help. Everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from zenflow_core.version import VERSION
+from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.helping import TwoColumns
+from zenflow_runtime.cli.terminal import Terminal
+
+_STDIN: Final = "<stdin>"
+
+# Texts of the help are broken by hand, to stay whole in a terminal of 80 columns.
+_ROOT_HELP: Final = """Flows of Kubernetes Jobs: check them, play them in virtual time, ask why.
+
+Nothing here needs a cluster. FILE is a manifest with a JobFlow in it; `-` reads
+stdin. `zenflow COMMAND --help` has examples of each command."""
+
+_ROOT_MORE: Final = """Examples:
+  zenflow validate flow.yaml            every problem, its place and its fix
+  zenflow simulate flow.yaml --seed 7   a whole life of the flow, in a moment
+
+Every command takes --no-color (as does the variable NO_COLOR).
+Exit codes: 0 as asked, 1 the answer is no, 2 invalid input or usage,
+            3 waits for ever, 4 not found, 130 interrupted"""
+
+Output = Parameter(name=["--output", "-o"])
+Name = Annotated[str | None, Parameter(name="--name")]
+
+
+def make_app(terminal: Terminal) -> App:
+    """The application, with its commands bound to `terminal`."""
+    app = App(
+        name="zenflow",
+        version=f"zenflow {VERSION}",
+        help=_ROOT_HELP,
+        help_format="plaintext",
+        help_formatter=TwoColumns(),
+        help_epilogue=_ROOT_MORE,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+
+    def validate(
+        *files: str,
+        output: Annotated[Literal["text", "json", "github", "sarif"], Output] = "text",
+    ) -> int:
+        """Find all that is wrong with flows, each with its place and its fix.
+
+        All problems and warnings of all documents at once; documents of other kinds
+        are skipped. Exit code 0 if every flow is valid, else 2.
+
+        Parameters
+        ----------
+        files
+            Manifests (YAML or JSON); `-` reads stdin.
+        output
+            text (the default), json, github (annotations of a pull request) or sarif (code scanning).
+        """
+        from zenflow_runtime.cli.validate import validate
+
+        return validate(terminal, files, output)
+
+    def plan(
+        file: str,
+        /,
+        *,
+        name: Name = None,
+        output: Annotated[Literal["text", "json"], Output] = "text",
+    ) -> int:
+        """Show what would run after what: waves, tree and longest chain.
+
+        Exit code 0, or 2 if the flow is not valid.
+
+        Parameters
+        ----------
+        file
+            A manifest; `-` reads stdin.
+        name
+            Which flow, if the file has several.
+        output
+            text (the default) or json.
+        """
+        from zenflow_runtime.cli.plan import plan
+
+        return plan(terminal, file, name=name, output=output)
+
+    def graph(
+        file: str,
+        /,
+        *,
+        name: Name = None,
+        output: Annotated[Literal["mermaid", "dot"], Output] = "mermaid",
+    ) -> int:
+        """Draw a flow as text for Mermaid or Graphviz.
+
+        The same flow gives the same bytes. Exit code 0, or 2 if it is not valid.
+
+        Parameters
+        ----------
+        file
+            A manifest; `-` reads stdin.
+        name
+            Which flow, if the file has several.
+        output
+            mermaid (the default; for Markdown pages and pull requests) or dot (for Graphviz).
+        """
+        from zenflow_runtime.cli.graph import graph
+
+        return graph(terminal, file, name=name, output=output)
+
+    app.command(validate, help_epilogue=_VALIDATE)
+    app.command(plan, help_epilogue=_PLAN)
+    app.command(graph, help_epilogue=_GRAPH)
+    return app
+
+
+_VALIDATE: Final = """Examples:
+  zenflow validate flows/*.yaml
+  kubectl get jobflows -A -o yaml | zenflow validate -"""
+_PLAN: Final = """Examples:
+  zenflow plan flow.yaml
+  zenflow plan flow.yaml -o json | jq .criticalPath"""
+_GRAPH: Final = """Examples:
+  zenflow graph flow.yaml > flow.mmd
+  zenflow graph flow.yaml -o dot | dot -Tsvg > flow.svg"""
+
+
+def run(argv: list[str]) -> int:
+    """Parse and run one command line; its exit code."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    colour = "--no-color" not in argv[:end]
+    # `-` is stdin everywhere, but looks like an option to the parser.
+    tokens = [_STDIN if each == "-" else each for each in argv[:end] if each != "--no-color"] + argv[end:]
+    terminal = Terminal(colour=colour)
+    app = make_app(terminal)
+    try:
+        code: Any = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        command = next((each for each in tokens if not each.startswith("-")), "")
+        known = command if command in app else ""
+        terminal.fail(str(error), f"see `zenflow {known}{' ' if known else ''}--help`")
+        return exits.INVALID
+    except BrokenPipeError:  # of the help, which does not go through `terminal`
+        terminal.give_up(sys.stdout)
+        return exits.OK
+    return code if isinstance(code, int) else exits.OK

@@ -1,0 +1,99 @@
+"""Where output goes: coloured and wrapped to a terminal, plain and stable to a pipe; errors to stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Final, TextIO
+
+from zenflow_core.styled import Line, Span, Style, plain, visible
+
+PIPE_COLUMNS: Final = 80
+"""Width of pictures where there is no terminal to ask."""
+
+_CODES: Final[Mapping[Style, str]] = {
+    Style.HEAD: "1",
+    Style.DIM: "2",
+    Style.GOOD: "32",
+    Style.BAD: "1;31",
+    Style.BUSY: "36",
+    Style.WAIT: "33",
+}
+
+
+class Terminal:
+    """Stdout and stderr of one command. A reader that has gone (`| head`) is no error: the rest is not written."""
+
+    def __init__(self, *, colour: bool = True) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        self._colour = colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._gone: set[str] = set()
+        self.is_terminal: bool = sys.stdout.isatty()
+        self.columns: int = max(shutil.get_terminal_size().columns, 40) if self.is_terminal else PIPE_COLUMNS
+
+    @property
+    def wrap(self) -> int | None:
+        """Column at which text is wrapped; None in a pipe, where a line stays one line for grep."""
+        return self.columns if self.is_terminal else None
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """Lines to stdout."""
+        self._write(sys.stdout, lines)
+
+    def print_error(self, lines: Iterable[Line]) -> None:
+        """Lines to stderr."""
+        self._write(sys.stderr, lines)
+
+    def text(self, text: str) -> None:
+        """Text for machines (JSON, SARIF, pictures) to stdout, as it is."""
+        self._put(sys.stdout, text)
+
+    def fail(self, what: str, fix: str = "") -> None:
+        """Say on stderr what is wrong with the command itself, and how to put it right."""
+        said = [(Span("zenflow: ", Style.BAD), Span(what))]
+        if fix:
+            said.append((Span("  fix: ", Style.DIM), Span(fix)))
+        self.print_error(said)
+
+    def _write(self, stream: TextIO, lines: Iterable[Line]) -> None:
+        coloured = self._colour and stream.isatty()
+        self._put(stream, "".join(_painted(line) + "\n" for line in lines) if coloured else plain(lines))
+
+    def _put(self, stream: TextIO, text: str) -> None:
+        if stream.name in self._gone:
+            return
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            self.give_up(stream)
+
+    def give_up(self, stream: TextIO) -> None:
+        """Write no more to a stream that nobody reads."""
+        self._gone.add(stream.name)
+        # What is left in the buffer would be written again at exit, and fail again.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def _painted(line: Line) -> str:
+    parts = []
+    for span in line:
+        code = _CODES.get(span.style)
+        text = visible(span.text)
+        parts.append(f"\x1b[{code}m{text}\x1b[0m" if code and text else text)
+    return "".join(parts)
+
+
+def wrapped(text: str, *, indent: int, width: int | None) -> list[str]:
+    """`text` in lines that end before column `width`, for a place that begins at column `indent`."""
+    if width is None or indent + len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False) or [""]
