@@ -126,10 +126,13 @@ def _walk(next_event: Callable[[], Any], file: str) -> Places:
             container.append(Place(mark.line + 1, mark.column + 1, children))
         elif key is None:
             key = _MERGE if text == "<<" and kind is ScalarEvent and event.implicit[0] else text
-            if key in container and len(found.duplicates) < PROBLEMS:
+            if key in container:
                 second = Position(file, mark.line + 1, mark.column + 1)
                 path = _path(stack, "<<" if key is _MERGE else text)
                 found.duplicates.append(Duplicate(path, text, container[key].line, second))
+                if len(found.duplicates) == PROBLEMS:
+                    # Such a text has no documents, so nobody will ask for the places that are left out.
+                    return found
             named = mark
             continue
         else:
