@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from zenflow_core._job_schema import JOB_TEMPLATE_SCHEMA
+from zenflow_core.quantities import parse_quantity
 from zenflow_testing.errors import (
     StatusCause,
     Target,
@@ -45,7 +46,6 @@ from zenflow_testing.object_meta import (
     qualified_name,
 )
 from zenflow_testing.pod_spec import pod_spec_causes
-from zenflow_testing.quantity import quantity
 
 Causes: TypeAlias = list[StatusCause]
 
@@ -112,7 +112,7 @@ def decode_job(body: Object, target: Target) -> Object:
         template = _readable(template, target=target)
         body = {**body, **template}
     for path, amount in _quantities(template["spec"]):
-        if quantity(amount) is None:
+        if parse_quantity(amount) is None:
             raise bad_request(
                 'Job in version "v1" cannot be handled as a Job: quantities must match the regular expression'
                 f" '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$' ({path} is {amount!r})",

@@ -25,7 +25,14 @@ from zenflow_testing.clock import Clock, timestamp
 from zenflow_testing.errors import ApiError, StatusCause, Target
 from zenflow_testing.kinds import Generation, KindInfo, Object, Scope, StatusMode
 from zenflow_testing.object_meta import metadata_causes, metadata_update_causes, mistyped
-from zenflow_testing.selectors import SelectorError, field_of, wanted_fields, wanted_labels
+from zenflow_testing.selectors import (
+    INDEXED_LABELS,
+    SelectorError,
+    field_of,
+    indexed_label,
+    wanted_fields,
+    wanted_labels,
+)
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
@@ -205,6 +212,8 @@ class Cluster:
         self._random = random.Random(uids if isinstance(uids, int) else 0)
         self._kinds: dict[str, KindInfo] = {}
         self._objects: dict[str, dict[str, dict[str, _Entry]]] = {}
+        # (kind, label, value) -> namespaces and names: a step's Pods must not be looked for among all Pods.
+        self._labelled: dict[tuple[str, str, str], set[tuple[str, str]]] = {}
         self._version = 0
         self._compacted = 0
         self._log: list[Event] = []
@@ -487,6 +496,7 @@ class Cluster:
             del metadata["resourceVersion"]
             return created
         self._objects[kind].setdefault(namespace, bucket)[metadata["name"]] = _Entry(created, sizes)
+        self._index_labels(kind, None, created)
         self._publish(EventType.ADDED, kind, created)
         return created
 
@@ -518,20 +528,45 @@ class Cluster:
             by_label, by_field = wanted_labels(labels), wanted_fields(fields)
         except SelectorError as problem:
             raise errors.bad_request(str(problem)) from problem
-        spaces = self._objects[kind]
-        chosen = sorted(spaces) if namespace is None else [namespace]
         items = []
-        for space in chosen:
+        for obj in self._candidates(kind, namespace, indexed=indexed_label(labels)):
+            if by_label:
+                has = obj["metadata"].get("labels") or {}
+                if not all(holds(has) for holds in by_label):
+                    continue
+            if all((field_of(obj, path) == value) is equal for path, equal, value in by_field):
+                items.append(obj)
+        return ListResult(tuple(items), str(self._version))
+
+    def _candidates(self, kind: str, namespace: str | None, *, indexed: tuple[str, str] | None) -> Iterator[Object]:
+        """Objects of a kind, sorted by namespace and name, that a selector has to look at."""
+        spaces = self._objects[kind]
+        if indexed is not None:
+            for space, name in sorted(self._labelled.get((kind, *indexed), ())):
+                if namespace is None or space == namespace:
+                    yield spaces[space][name].obj
+            return
+        for space in sorted(spaces) if namespace is None else [namespace]:
             bucket = spaces.get(space, {})
             for name in sorted(bucket):
-                obj = bucket[name].obj
-                if by_label:
-                    has = obj["metadata"].get("labels") or {}
-                    if not all(holds(has) for holds in by_label):
-                        continue
-                if all((field_of(obj, path) == value) is equal for path, equal, value in by_field):
-                    items.append(obj)
-        return ListResult(tuple(items), str(self._version))
+                yield bucket[name].obj
+
+    def _index_labels(self, kind: str, old: Object | None, new: Object | None) -> None:
+        """Keep the index of labels in step with an object that comes, changes or goes."""
+        before = (old or {}).get("metadata", {}).get("labels") or {}
+        after = (new or {}).get("metadata", {}).get("labels") or {}
+        if before is after:
+            return
+        metadata = (new or old or {})["metadata"]
+        place = (metadata.get("namespace", ""), metadata["name"])
+        for label in INDEXED_LABELS:
+            if label in before:
+                places = self._labelled[kind, label, before[label]]
+                places.discard(place)
+                if not places:
+                    del self._labelled[kind, label, before[label]]
+            if label in after:
+                self._labelled.setdefault((kind, label, after[label]), set()).add(place)
 
     def _replace(self, kind: str, namespace: str, name: str, body: Object, *, subresource: str | None) -> Object:
         info = self.kind_info(kind)
@@ -632,6 +667,7 @@ class Cluster:
         self._admit(info.kind, old, stored)
         self._check_size(sizes, target)
         entry.obj, entry.sizes = stored, sizes
+        self._index_labels(info.kind, old, stored)
         marked = "deletionTimestamp" in stored["metadata"]
         if marked and not stored["metadata"].get("finalizers") and entry.held_until is None:
             self._drop(info, stored)
@@ -704,6 +740,7 @@ class Cluster:
     def _drop(self, info: KindInfo, obj: Object) -> None:
         metadata = obj["metadata"]
         del self._objects[info.kind][metadata.get("namespace", "")][metadata["name"]]
+        self._index_labels(info.kind, obj, None)
 
     def _publish(self, type_: EventType, kind: str, obj: Object) -> None:
         self._version += 1

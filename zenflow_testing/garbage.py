@@ -181,9 +181,12 @@ class GarbageCollector:
             other = self._object(dependent)
             if other is None:
                 continue
-            if "deletionTimestamp" not in other["metadata"] and not self._has_other_owner(other, uid):
-                nested = Propagation.FOREGROUND if self._dependents.get(dependent) else None
-                self._delete(dependent, nested)
+            if "deletionTimestamp" not in other["metadata"]:
+                if self._has_other_owner(other, uid):
+                    self._strip_owner(dependent, uid)
+                else:
+                    # Its own dependents come first, too; without any, nothing has to wait.
+                    self._delete(dependent, Propagation.FOREGROUND if self._dependents.get(dependent) else None)
                 other = self._object(dependent)
             blocked = blocked or (other is not None and _blocks(other, uid))
         if not blocked:
@@ -203,14 +206,15 @@ class GarbageCollector:
     def _orphan_dependents(self, uid: str) -> None:
         """Take the references to an owner off its dependents, then let it go."""
         for dependent in tuple(self._dependents.get(uid, ())):
-            key, obj = self._keys[dependent], self._object(dependent)
-            if obj is None:
-                continue
-            owners = [owner for owner in obj["metadata"].get("ownerReferences") or () if owner["uid"] != uid]
-            self._cluster.patch_merge(
-                key.kind, key.namespace, key.name, {"metadata": {"ownerReferences": owners or None}}
-            )
+            self._strip_owner(dependent, uid)
         self._take_finalizer(uid, ORPHAN)
+
+    def _strip_owner(self, uid: str, owner: str) -> None:
+        key, obj = self._keys[uid], self._object(uid)
+        if obj is None:
+            return
+        left = [reference for reference in obj["metadata"].get("ownerReferences") or () if reference["uid"] != owner]
+        self._cluster.patch_merge(key.kind, key.namespace, key.name, {"metadata": {"ownerReferences": left or None}})
 
     def _take_finalizer(self, uid: str, finalizer: str) -> None:
         key, obj = self._keys[uid], self._object(uid)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from zenflow_core.quantities import parse_quantity
 from zenflow_testing.errors import (
     StatusCause,
     duplicate,
@@ -22,7 +23,6 @@ from zenflow_testing.errors import (
     wrong,
 )
 from zenflow_testing.object_meta import dns1123_label, dns1123_subdomain, label_causes, label_value, qualified_name
-from zenflow_testing.quantity import quantity
 
 Causes: TypeAlias = list[StatusCause]
 
@@ -324,12 +324,12 @@ def _resources(resources: Mapping[str, Any], field: str, *, causes: Causes) -> N
             causes.extend(wrong(at, name, problem) for problem in qualified_name(name))
             if "/" not in name and name not in _STANDARD_RESOURCES and not name.startswith("hugepages-"):
                 causes.append(wrong(at, name, "must be a standard resource for containers"))
-            value = quantity(amount)
+            value = parse_quantity(amount)
             if value is not None and value < 0:
                 causes.append(wrong(at, str(amount), "must be greater than or equal to 0"))
     for name, amount in requests.items():
-        wanted = quantity(amount)
-        limit = quantity(limits[name]) if name in limits else None
+        wanted = parse_quantity(amount)
+        limit = parse_quantity(limits[name]) if name in limits else None
         overcommits = "/" not in name and not name.startswith("hugepages-")
         if limit is None:
             if not overcommits:

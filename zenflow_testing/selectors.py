@@ -54,6 +54,24 @@ def _requirement(term: re.Match[str], *, text: str) -> Requirement:
             return lambda labels: labels.get(key) not in values
 
 
+INDEXED_LABELS = ("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "job-name")
+"""Labels by which the cluster finds objects without looking at all of them."""
+
+
+def indexed_label(selector: Mapping[str, str] | str | None) -> tuple[str, str] | None:
+    """A label and value that an index can look up and that every object of the selector has; None if there is none."""
+    if isinstance(selector, str):
+        term = _only_equal(selector)
+        return (term[1], term[2]) if term is not None and term[1] in INDEXED_LABELS else None
+    for label in INDEXED_LABELS if selector else ():
+        if selector is not None and label in selector:
+            return label, selector[label]
+    return None
+
+
+_only_equal = re.compile(r"([^\s=!,()]+)==?([^\s,()]*)").fullmatch
+
+
 def wanted_labels(selector: Mapping[str, str] | str | None) -> tuple[Requirement, ...]:
     """The requirements of a selector given as text, as a map of equal values, or not at all."""
     if not selector:
