@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-from zenflow_core.condition_names import ReadAs, shorten
+from zenflow_core.condition_names import ReadAs, shorten, stand_in
 from zenflow_core.jsonpath import render
 
 WhenData: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -20,40 +20,46 @@ _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9
 def activation_of(
     data: WhenData,
     *,
-    steps: Collection[str],
+    steps: tuple[str, ...],
     parameters: Collection[str],
     outputs: Collection[tuple[str, str, ReadAs]],
     flow: Collection[str],
 ) -> tuple[dict[str, Any], list[str]]:
-    """What CEL sees, and a note on each output that is not there or not of its kind."""
+    """What CEL sees, and a note on each thing that is not there or not of its kind.
+
+    `steps` in the order of the text, by which the compiled expression knows them.
+    """
     rows = data.get("steps", {})
     given = data.get("parameters", {})
     known = data.get("flow", {})
     notes: list[str] = []
     seen: dict[str, dict[str, Any]] = {}
     for step in steps:
-        row = rows.get(step, {})
-        seen[step] = {"outputs": {"parameters": {}}}
-        if "phase" in row:
-            seen[step]["phase"] = str(row["phase"])
+        one: dict[str, Any] = {"outputs": {"parameters": {}}}
+        seen[step] = one
+        phase = rows.get(step, {}).get("phase")
+        if phase is None:
+            notes.append(f"the phase of step {step!r} is not known")
+        else:
+            one["phase"] = str(phase)
     for step, parameter, read_as in outputs:
         recorded = rows.get(step, {}).get("outputs", {}).get("parameters", {})
         if parameter not in recorded:
             notes.append(f"step {step!r} has no output {parameter!r}")
             continue
-        value = _as_cel(recorded[parameter])
+        value = recorded[parameter]
         # `has()` asks for the plain form, whatever else the expression does with the output.
-        seen[step]["outputs"]["parameters"][parameter] = value
+        seen[step]["outputs"]["parameters"][parameter] = _as_cel(value)
         if read_as is ReadAs.JSON:
             continue
-        converted = _convert(recorded[parameter], read_as)
+        converted = _convert(value, read_as)
         if converted is None:
             said = "a number" if read_as is ReadAs.NUMBER else "true or false"
-            notes.append(f"output {parameter!r} of step {step!r} is not {said}: {shorten(render(recorded[parameter]))}")
+            notes.append(f"output {parameter!r} of step {step!r} is not {said}: {shorten(render(value))}")
         else:
             seen[step].setdefault(read_as.value, {})[parameter] = converted
     activation: dict[str, Any] = {
-        "steps": seen,
+        "steps": {stand_in(place): seen[step] for place, step in enumerate(steps)},
         "parameters": {name: render(given[name]) for name in parameters if name in given},
     }
     for name in flow:
@@ -64,13 +70,15 @@ def activation_of(
 
 
 def _as_cel(value: Any) -> Any:
-    """A JSON value as CEL takes it: no integers beyond 64 bits, no tuples."""
+    """A JSON value as CEL takes it: no integers beyond 64 bits, no tuples, no half surrogate pairs."""
+    if isinstance(value, str):
+        return render(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return float(value) if abs(value) < 2**1023 else float("inf") * (1 if value > 0 else -1)
     if isinstance(value, list | tuple):
         return [_as_cel(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _as_cel(item) for key, item in value.items()}
+        return {render(key): _as_cel(item) for key, item in value.items()}
     return value
 
 

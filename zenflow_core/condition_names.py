@@ -101,17 +101,22 @@ def spell(reference: Reference) -> str:
             return f"flow.{name}{key}"
 
 
-def canonical(reference: Reference, read_as: ReadAs) -> str:
-    """A reference in the CEL that is compiled."""
+def canonical(reference: Reference, read_as: ReadAs, step: str | None = None) -> str:
+    """A reference in CEL as it is evaluated; `step` may stand in for the name of its step."""
     match reference:
-        case PhaseOf(step):
-            return f"steps.{_field(step)}.phase"
-        case OutputOf(step, parameter):
-            return f"steps.{_field(step)}.{read_as.value}.{_field(parameter)}"
+        case PhaseOf(name):
+            return f"steps.{step or _field(name)}.phase"
+        case OutputOf(name, parameter):
+            return f"steps.{step or _field(name)}.{read_as.value}.{_field(parameter)}"
         case ParameterOf(name):
             return f"parameters.{_field(name)}"
         case FlowField(name, key):
             return f"flow.{name}{key}"
+
+
+def stand_in(place: int) -> str:
+    """What stands for the step that a condition names at this place, from 0, in the text that is compiled."""
+    return f"_{place}"
 
 
 def shorten(text: str) -> str:

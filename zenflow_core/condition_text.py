@@ -66,13 +66,13 @@ _TOKEN: Final = re.compile(
     re.DOTALL,
 )
 _PLAIN_STRING: Final = r'"[^"\\\n]*"|\'[^\'\\\n]*\''
-_STEP: Final = re.compile(rf"\s*\.\s*(?:`([^`\n]*)`|([A-Za-z0-9_][A-Za-z0-9_.-]*))|\s*\[\s*({_PLAIN_STRING})\s*\]")
 _NAMED: Final = re.compile(rf"\s*\.\s*(?:`([^`\n]*)`|([A-Za-z0-9_][A-Za-z0-9_.-]*))|\s*\[\s*({_PLAIN_STRING})\s*\]")
 _PHASE: Final = re.compile(r"\s*\.\s*phase(?![A-Za-z0-9_])")
 _OUTPUTS: Final = re.compile(r"\s*\.\s*outputs\s*\.\s*parameters(?![A-Za-z0-9_])")
 _FLOW: Final = re.compile(r"\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _FLOW_KEY: Final = re.compile(rf"\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)(?!\s*\()|\s*\[\s*({_PLAIN_STRING})\s*\]")
 _HOLE_IN_TEXT: Final = re.compile(r"\{\{|\$\{\s*parameters\.")
+_READ: Final = frozenset({"steps", "parameters", "flow"})
 _FLOW_FIELDS: Final = ("name", "namespace", "labels", "annotations")
 
 
@@ -88,25 +88,20 @@ def scan(text: str, names: Names) -> tuple[list[Token], list[ExpressionProblem]]
     while position < len(text):
         found = match_token(text, position)
         assert found is not None, "the last alternative takes any character"
-        kind, word, start, position = str(found.lastgroup), found.group(), position, found.end()
+        kind, word, start, position = found.lastgroup, found.group(), position, found.end()
+        if kind == "blank" or kind is None:
+            continue
         answer: tuple[int, Reference] | ExpressionProblem | None = None
-        match kind:
-            case "blank":
-                continue
-            case "name" if word in ("steps", "parameters", "flow"):
-                if not (tokens and tokens[-1].text == "."):
-                    answer = _read(word, text, start, position, names)
-                elif len(tokens) == 1 or (tokens[-2].kind == "mark" and tokens[-2].text not in (")", "]", "}")):
-                    # CEL reads `.steps` as `steps` from the root; as one name with two spellings it is only confusing.
-                    answer = ExpressionProblem(f"has '.{word}'", "leave out the dot", tokens[-1].start + 1)
-            case "hole":
-                answer = _hole(word, start, position, names)
-            case "string" if "{{" in word or "${" in word:
-                answer = _hole_in_string(word, start, position, names)
-            case "mark" if word == "{{":
+        if kind == "name":
+            if word in _READ:
+                answer = _name(word, text, start, position, names=names, tokens=tokens)
+        elif kind == "mark":
+            if word == "{{":
                 answer = ExpressionProblem("'{{' is never closed", "close it with '}}', or write CEL", start + 1)
-            case _:
-                pass
+        elif kind == "hole":
+            answer = _hole(word, start, position, names)
+        elif kind == "string" and ("{{" in word or "${" in word):
+            answer = _hole_in_string(word, start, position, names)
         match answer:
             case None:
                 tokens.append(Token(kind, word, start))
@@ -127,6 +122,18 @@ def scan(text: str, names: Names) -> tuple[list[Token], list[ExpressionProblem]]
                 tokens.append(Token("name" if kind == "name" else "hole", text[start:end], start, reference))
                 position = end
     return tokens, problems
+
+
+def _name(
+    word: str, text: str, start: int, after: int, *, names: Names, tokens: list[Token]
+) -> tuple[int, Reference] | ExpressionProblem | None:
+    """The reference that begins with `word`; None if it is only a member of something else."""
+    if not tokens or tokens[-1].text != ".":
+        return _read(word, text, start, after, names)
+    if len(tokens) == 1 or (tokens[-2].kind == "mark" and tokens[-2].text not in (")", "]", "}")):
+        # CEL reads `.steps` as `steps` from the root; as one name with two spellings it is only confusing.
+        return ExpressionProblem(f"has '.{word}'", "leave out the dot", tokens[-1].start + 1)
+    return None
 
 
 def _glues(before: Token) -> bool:
@@ -207,7 +214,7 @@ def _longest(
     Of `a-b.c` the longest known prefix that ends at a dash, a dot or the end is meant (with `followers`: preferably
     one that is followed by them). With nothing known (None) the whole run up to a dot is the name.
     """
-    found = _STEP.match(text, position)
+    found = _NAMED.match(text, position)
     if found is None:
         return None
     quoted, run, literal = found.groups()
@@ -291,7 +298,7 @@ def _hole(word: str, start: int, end: int, names: Names) -> tuple[int, Reference
         case None:
             bare = content.removeprefix(".")
             head = IDENTIFIER.match(bare)
-            if head is not None and head.group() in ("steps", "parameters", "flow"):
+            if head is not None and head.group() in _READ:
                 answer = _read(head.group(), bare, 0, head.end(), names)
                 if isinstance(answer, ExpressionProblem):
                     return ExpressionProblem(answer.what, answer.fix, start + 1)

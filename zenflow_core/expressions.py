@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from attrs import field, frozen
 
+from zenflow_core.condition_bounds import refuse_growth
 from zenflow_core.condition_data import WhenData, activation_of, characters
 from zenflow_core.condition_kinds import impossible_phases, is_converted, kinds_of_outputs
 from zenflow_core.condition_names import (
@@ -37,6 +38,7 @@ from zenflow_core.condition_names import (
     canonical,
     shorten,
     spell,
+    stand_in,
 )
 from zenflow_core.condition_text import Names, scan
 from zenflow_core.limits import EXPRESSION_CHARACTERS, MESSAGE_CHARACTERS
@@ -62,8 +64,6 @@ Program: TypeAlias = Any
 _CONSTANTS: Final = {"": True, "always": True, "true": True, "never": False, "false": False}
 _PROGRAMS_KEPT: Final = 4_096
 """Compiled conditions kept, some 10 KiB each: those of a flow of usual size stay, whatever else is validated."""
-_JOINS: Final = 16
-"""`+` in one expression. Each copies both sides, and a value has up to 32 KiB."""
 _LOOP_CHARACTERS: Final = 8_192
 """Text an expression with a loop may read: 10,000 loop steps over more would take seconds (measured: `contains`)."""
 _READ_CHARACTERS: Final = 131_072
@@ -72,7 +72,6 @@ _WHERE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _STATUS: Final = re.compile(r"\A[A-Z_]+: | \[[A-Z_]+\]\s*\Z")
 _CONTAINER: Final = re.compile(r" \(in container '[^']*'\)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '([^']*)'")
-_LOOPS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "filter"})
 
 
 @frozen
@@ -92,6 +91,7 @@ class Condition:
 
     source: str
     cel: str
+    """The same in canonical CEL: how each reference and output was understood."""
     steps: tuple[str, ...]
     """Steps named, for their phase or for an output."""
     parameters: tuple[str, ...]
@@ -157,7 +157,7 @@ def parse_when(
         return (ExpressionProblem(what, "write the whole character", error.start + 1),)
     tokens, problems = scan(text, Names(steps, parameters, outputs, where))
     problems += impossible_phases(tokens)
-    loops = _bounded(tokens, problems)
+    loops = refuse_growth(tokens, problems)
     if problems:
         return tuple(sorted(problems, key=lambda problem: problem.column or 0))
     kinds = kinds_of_outputs(tokens)
@@ -207,73 +207,44 @@ def _condition(
     )
 
 
-def _bounded(tokens: list[Token], problems: list[ExpressionProblem]) -> bool:
-    """Refuse what could grow beyond all bounds; True if the expression loops at all."""
-    brackets: list[bool] = []
-    loops = False
-    joins = 0
-    for index, token in enumerate(tokens):
-        if token.reference is not None or token.kind != "mark":
-            continue
-        match token.text:
-            case "(":
-                macro = tokens[index - 1].text if index > 1 and tokens[index - 2].text == "." else ""
-                if macro == "map":
-                    problems.append(
-                        ExpressionProblem(
-                            "uses the macro map, which could build a value of any size",
-                            "ask with exists, all or filter",
-                            tokens[index - 1].start + 1,
-                        )
-                    )
-                brackets.append(macro in _LOOPS)
-                loops = loops or macro in _LOOPS
-            case "[" | "{":
-                brackets.append(False)
-            case ")" | "]" | "}" if brackets:
-                brackets.pop()
-            case "+":
-                joins += 1
-                if any(brackets):
-                    problems.append(
-                        ExpressionProblem(
-                            "has + inside a loop, which could build a value of any size",
-                            "bring it to the other side of the comparison",
-                            token.start + 1,
-                        )
-                    )
-            case _:
-                pass
-    if joins > _JOINS:
-        problems.append(ExpressionProblem(f"has {joins} times +, more than {_JOINS}", "compare the parts one by one"))
-    return loops
-
-
 def _compile(
     text: str, tokens: list[Token], kinds: Mapping[int, ReadAs], where: Place
 ) -> tuple[str, Program] | ExpressionProblem:
+    """The condition in canonical CEL, and compiled.
+
+    What is compiled has `_0`, `_1` ... for the names of steps, so that conditions which differ in these alone share a
+    program: most flows have many of those, and compiling is the dear part.
+    """
+    shown: list[str] = []
     pieces: list[str] = []
     written: list[int] = []
     read: list[int] = []
+    places: dict[str, str] = {}
     length = 0
     end = 0
     for index, token in enumerate(tokens):
-        if token.reference is None:
+        reference = token.reference
+        if reference is None:
             continue
-        name = canonical(token.reference, kinds.get(index, ReadAs.JSON))
+        read_as = kinds.get(index, ReadAs.JSON)
+        place = None
+        if isinstance(reference, PhaseOf | OutputOf):
+            place = places.setdefault(reference.step, stand_in(len(places)))
         # In brackets, so that what stands beside a hole can never be read as one word with it.
-        name = f"({name})" if token.kind == "hole" else name
-        pieces += (text[end : token.start], name)
+        form = "({})" if token.kind == "hole" else "{}"
+        before = text[end : token.start]
+        shown += (before, form.format(canonical(reference, read_as)))
+        pieces += (before, form.format(canonical(reference, read_as, place)))
         end = token.start + len(token.text)
-        length += len(pieces[-2]) + len(name)
+        length += len(before) + len(pieces[-1])
         written.append(length)
         read.append(end)
-    pieces.append(text[end:])
-    cel_text = "".join(pieces)
-    answer = _program(cel_text, where)
+    rest = text[end:]
+    compiled = f"{''.join(pieces)}{rest}"
+    answer = _program(compiled, where)
     match answer:
         case (line, column, message):
-            lines = cel_text.split("\n")
+            lines = compiled.split("\n")
             offset = sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
             found = bisect_right(written, offset)
             source = offset if found == 0 else read[found - 1] + offset - written[found - 1]
@@ -284,7 +255,7 @@ def _compile(
             alone = [token for token in tokens if token.text not in ("(", ")") or token.reference is not None]
             if len(alone) == 1 and isinstance(alone[0].reference, PhaseOf):
                 return _say_type("STRING", tokens)
-            return cel_text, program
+            return f"{''.join(shown)}{rest}", program
 
 
 @lru_cache(maxsize=1)

@@ -30,6 +30,7 @@ _BRACKETS: Final = 16
 _MATCHES: Final = PARAMETER_VALUE_BYTES // 2 + 1
 """Values taken from one document. More could not be recorded: each needs two characters at least."""
 _PATHS_KEPT: Final = 1_024
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _MATCHING: Final = re.compile(r"\b(?:match|search)\s*\(")
 _STEP: Final = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)\s*:\s*(?=[${])")
@@ -205,15 +206,17 @@ def render(value: Any) -> str:
     """A JSON value as the text that a placeholder or a recorded output gets.
 
     Text stays as it is, null is empty, true and false are those words, integers exact, other numbers as JSON writes
-    them, objects and lists compact JSON in their own order.
+    them, objects and lists compact JSON in their own order. Half a surrogate pair, which JSON can write and no API
+    server takes, becomes U+FFFD, as Go reads it.
     """
-    if isinstance(value, str):
-        return value
     if value is None:
         return ""
-    if isinstance(value, Mapping) and not isinstance(value, dict):
-        value = dict(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        text = value
+    else:
+        value = dict(value) if isinstance(value, Mapping) else value
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _cut(text: str) -> str:

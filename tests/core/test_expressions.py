@@ -343,7 +343,7 @@ def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: A
         pytest.param(
             "steps.build.outputs.parameters.n != 3", phases(build="Failed"), "has no output 'n'", id="no output"
         ),
-        pytest.param("steps.build.phase != 'Failed'", {}, "Key not found", id="a step that was not given"),
+        pytest.param("steps.build.phase != 'Failed'", {}, "phase of step 'build' is not known", id="no such row"),
         pytest.param("flow.labels.nope != 'x'", FLOW, "Key not found", id="a label that is not there"),
         pytest.param("flow.name != 'x'", {}, "flow.name", id="a flow that was not given"),
         pytest.param("int(parameters.env) != 3", FLOW, "int", id="a parameter that is no number"),
@@ -390,6 +390,29 @@ def test_a_guard_never_fails_open(text: str, data: dict[str, Any], message: str)
 )
 def test_number_compared(text: str, outputs: set[tuple[str, str]]) -> None:
     assert number_compared(parsed(text)) == outputs
+
+
+def test_conditions_that_differ_in_names_of_steps_alone_share_a_program() -> None:
+    one, other = (
+        parsed("steps.a.phase == 'Failed' && steps.build.phase != 'Failed'"),
+        parsed("steps.build-image.phase == 'Failed' && steps.a.phase != 'Failed'"),
+    )
+    assert isinstance(one, Condition)
+    assert isinstance(other, Condition)
+    assert one.program is other.program
+    data = phases(**{"a": "Failed", "build": "Failed", "build-image": "Failed"})
+    assert evaluate(one, data) is False
+    data = phases(**{"a": "Succeeded", "build": "Succeeded", "build-image": "Failed"})
+    assert evaluate(one, data) is False
+    assert evaluate(other, data) is True
+
+
+def test_a_value_that_is_no_text_of_the_api_is_no_crash() -> None:
+    when = parsed("steps.build.outputs.parameters.s == 'x'")
+    assert evaluate(when, output("s", "\ud800")) is False
+    raw = parsed("steps.build.outputs.parameters.s == steps.build.outputs.parameters.n")
+    data = {"steps": {"build": {"phase": "Succeeded", "outputs": {"parameters": {"s": ["\ud800"], "n": ["\ufffd"]}}}}}
+    assert evaluate(raw, data) is True
 
 
 def test_the_same_condition_is_equal_and_hashable() -> None:

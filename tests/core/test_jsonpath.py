@@ -156,6 +156,9 @@ def test_values_are_only_taken_as_far_as_they_could_be_recorded() -> None:
         pytest.param(1e21, "1e+21", id="as JSON prints it"),
         pytest.param({"b": [1, None], "a": "ü"}, '{"b":[1,null],"a":"ü"}', id="an object, in its order, compact"),
         pytest.param([], "[]", id="an empty list"),
+        pytest.param("a\ud800b", "a\ufffdb", id="half a surrogate pair in a text"),
+        pytest.param({"\udfff": "\ud83d"}, '{"\ufffd":"\ufffd"}', id="half a surrogate pair within"),
+        pytest.param("🏴", "🏴", id="beyond the basic plane"),
     ],
 )
 def test_render(value: Any, text: str) -> None:
