@@ -76,6 +76,8 @@ class Seen:
     resumed_at: Instant | None = None
     """When it was last released again, if it ever was suspended."""
     deleting: bool = False
+    kept_until: Instant | None = None
+    """When its template's own TTL is over; None while it runs, or without one."""
     nudge: bool = False
     """Its Pods say that it is done and its controller has not said so yet (eager completion)."""
     document: Mapping[str, Any] = field(factory=dict, repr=False)

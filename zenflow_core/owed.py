@@ -9,8 +9,8 @@ from __future__ import annotations
 from zenflow_core.actions import Action, CreateJob, DeleteJob, NudgeJob
 from zenflow_core.manifests import Unbuildable
 from zenflow_core.observation import Refused, Seen, Sightings
+from zenflow_core.reasons import Instant
 from zenflow_core.rules.inputs import Values, job_of, resolve
-from zenflow_core.spec import StepName
 from zenflow_core.state import StepPhase, StepRecord
 from zenflow_core.views import StepView
 
@@ -41,11 +41,18 @@ def ensured(view: StepView) -> tuple[Action, ...]:
     return (CreateJob(view.step.name, record.attempt, body["metadata"]["name"], body),)
 
 
-def released(step: StepName, record: StepRecord, sightings: Sightings) -> tuple[DeleteJob, ...]:
-    """Live Jobs that the record does not call for."""
+def released(view: StepView) -> tuple[DeleteJob, ...]:
+    """Jobs to delete: live ones that the record does not call for, and finished ones whose own TTL is over."""
+    record = view.record
     wanted = record.attempt if record.phase is StepPhase.RUNNING else None
     return tuple(
-        DeleteJob(step, seen.attempt, seen.name, seen.uid)
-        for seen in sightings
-        if isinstance(seen, Seen) and seen.live and not seen.deleting and seen.attempt != wanted
+        DeleteJob(view.step.name, seen.attempt, seen.name, seen.uid)
+        for seen in view.sightings
+        if isinstance(seen, Seen)
+        and not seen.deleting
+        and (seen.attempt != wanted if seen.live else record.settled and _expired(seen, view.now))
     )
+
+
+def _expired(seen: Seen, now: Instant) -> bool:
+    return seen.kept_until is not None and now >= seen.kept_until

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from attrs import frozen
 
 from zenflow_core.instants import instant
-from zenflow_core.names import ANNOTATION_STEP, LABEL_ATTEMPT, LABEL_STEP, OUTPUTS_CONTAINER, label_value
+from zenflow_core.names import ANNOTATION_STEP, ANNOTATION_TTL, LABEL_ATTEMPT, LABEL_STEP, OUTPUTS_CONTAINER, label_value
 from zenflow_core.observation import (
     ACTIVE,
     UNREAD,
     Absent,
+    Active,
     Complete,
     Failed,
     FlowSeen,
@@ -104,7 +105,9 @@ def read_job(job: Mapping[str, Any], *, result: Lookup = UNREAD, pods: Sequence[
         created_at=created_at,
         outcome=outcome,
         suspended_since=_suspended_since(spec, status, created_at) if outcome is ACTIVE else None,
+        resumed_at=_resumed_at(status) if outcome is ACTIVE else None,
         deleting="deletionTimestamp" in metadata,
+        kept_until=_kept_until(metadata, outcome),
         nudge=bool(pods) and owes_nudge(job, pods),
         document={"status": status, "metadata": metadata} if isinstance(outcome, Complete) else _NOTHING,
         result=result,
@@ -284,3 +287,20 @@ def _suspended_since(spec: Mapping[str, Any], status: Mapping[str, Any], created
             at = each.get("lastTransitionTime")
             return created_at if at is None else instant(at)
     return created_at if spec.get("suspend") else None
+
+
+def _resumed_at(status: Mapping[str, Any]) -> datetime | None:
+    """When the Job was released by whoever had suspended it."""
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Suspended" and condition.get("status") == "False":
+            at = condition.get("lastTransitionTime")
+            return None if at is None else instant(at)
+    return None
+
+
+def _kept_until(metadata: Mapping[str, Any], outcome: JobOutcome) -> datetime | None:
+    """The end of the template's own TTL, which is carried as an annotation (see `manifests.build_job`)."""
+    if isinstance(outcome, Active):
+        return None
+    seconds = (metadata.get("annotations") or _NOTHING).get(ANNOTATION_TTL, "")
+    return outcome.at + timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) <= 10 else None

@@ -424,6 +424,13 @@ class AwaitsApproval:
 
 
 @frozen
+class JobKeptUntil:
+    """The step is over; its Job is deleted then (the template's `ttlSecondsAfterFinished`)."""
+
+    until: Instant
+
+
+@frozen
 class Suspended:
     """`spec.suspend` is true: nothing new starts."""
 
@@ -460,6 +467,7 @@ Hold: TypeAlias = (
     | RunsUntil
     | JobIsSuspended
     | AwaitsApproval
+    | JobKeptUntil
     | Suspended
     | FlowNotStarted
     | UnknownHold
@@ -541,7 +549,7 @@ FlowCause: TypeAlias = (
 
 @frozen
 class FlowRunsUntil:
-    """The flow runs and has a deadline to wake for."""
+    """The flow, or its `finally` segment, runs and has a deadline to wake for."""
 
     until: Instant
 

@@ -19,17 +19,17 @@ from attrs import evolve, field, frozen
 from zenflow_core.actions import Action, DeleteFlow, Operation, RecordStatus
 from zenflow_core.conditions import conditions_of, phase_of
 from zenflow_core.observation import NOTHING, FlowSeen, Observed
-from zenflow_core.owed import ensured, holds_slot, released
+from zenflow_core.owed import ensured, released
 from zenflow_core.plan import ConfigMapKey, Plan
 from zenflow_core.reasons import Instant, NeedsInput, NeedsOutput, TtlExpired
 from zenflow_core.rows import Rows
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.ttl import ttl
 from zenflow_core.spec import StepName
-from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepRecord, Tally
+from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepPhase, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status, write_flow, write_progress, write_row
 from zenflow_core.views import FlowView
-from zenflow_core.wave import Move, Wave, is_fatal, retally
+from zenflow_core.wave import Move, Wave, is_fatal, latest, retally
 
 FLOW = -1
 """The flow's own place among the alarms."""
@@ -89,14 +89,16 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
     records = Rows(stored.rows.get(step.name, StepRecord()) for step in plan.steps)
     tally = Tally()
     fatal = None
+    last_end: Instant | None = None
     alarms = [(h.until, FLOW) for h in stored.flow.holds if h.until is not None]
     for rank, (step, record) in enumerate(zip(plan.steps, records, strict=True)):
         tally = retally(tally, +1, record, (), main=rank < plan.main)
         alarms += [(h.until, rank) for h in record.holds if h.until is not None]
-        if rank < plan.main and is_fatal(record, tolerated=step.continue_on_failure):
-            assert record.finished_at is not None, "a failed step has ended"
-            mark = (record.finished_at, rank)
-            fatal = mark if fatal is None else min(fatal, mark)
+        if rank < plan.main and record.finished_at is not None:
+            last_end = latest(last_end, record.finished_at)
+            if is_fatal(record, tolerated=step.continue_on_failure):
+                mark = (record.finished_at, rank)
+                fatal = mark if fatal is None else min(fatal, mark)
     return FlowState(
         plan=plan,
         flow=seen,
@@ -105,6 +107,7 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         sightings=Rows(((),) * len(records)),
         tally=tally,
         fatal=fatal,
+        last_end=last_end,
         alarms=tuple(sorted(alarms)),
     )
 
@@ -134,7 +137,8 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
     seen = observed.flow or state.flow
     inputs = {**state.inputs, **observed.inputs} if observed.inputs else state.inputs
     resources = {**state.resources, **observed.resources} if observed.resources else state.resources
-    state = evolve(state, flow=seen, inputs=inputs, resources=resources)
+    if seen is not state.flow or inputs is not state.inputs or resources is not state.resources:
+        state = evolve(state, flow=seen, inputs=inputs, resources=resources)
     wave = Wave(state)
     by_name = state.plan.by_name
     dirty: set[int] = set()
@@ -142,11 +146,12 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
         rank = by_name[name]
         wave.see(rank, sightings)
         dirty.add(rank)
-    dirty.update(rank for rank in wave.ring(now) if rank != FLOW)
+    due = wave.ring(now)
+    dirty.update(rank for rank in due if rank != FLOW)
     record = _begin(_view(wave, state, state.record, now))
     if everything:
         dirty.update(range(len(wave.records)))
-    elif observed.flow is not None or _opens_or_ends(state.record, record):
+    elif observed.flow is not None or FLOW in due or _opens_or_ends(state.record, record):
         dirty.update(wave.unsettled())
     elif observed.inputs:
         dirty.update(_readers(wave, observed))
@@ -163,6 +168,7 @@ def _view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Flo
         tally=wave.tally,
         fatal=fatal,
         resources=state.resources,
+        last_end=wave.last_end,
         now=now,
     )
 
@@ -226,14 +232,19 @@ def _main_settled(wave: Wave) -> bool:
 def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Decision:
     """Close the flow if it is over, then read off what the cluster is owed."""
     plan = state.plan
-    view = _view(wave, state, record, now)
+    view = wave.flow
+    if record is not view.record or wave.tally is not view.tally:
+        view = _view(wave, state, record, now)
     if record.completed_at is None and view.settled:
         ends = [r.finished_at for r in wave.records if r.finished_at is not None]
         over = max(ends, default=now) if record.ended is None else max([*ends, record.ended.at])
         record = evolve(record, completed_at=over, holds=())
-    record, expired = _keep(evolve(view, record=record))
+        view = _view(wave, state, record, now)
+    expired = False
+    if record.completed_at is not None:
+        record, expired = _keep(view)
+        view = _view(wave, state, record, now)
     failed = _failed_step(wave)
-    view = evolve(view, record=record)
     phase = phase_of(view, failed=failed != "")
     if phase is not record.phase or not record.conditions or record.holds != state.record.holds:
         tolerated = wave.tally.failed if phase is FlowPhase.SUCCEEDED else 0
@@ -255,21 +266,25 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
                     reads.append(ReadResult(plan.steps[rank].name, attempt))
                 case _:
                     pass
-        if holds_slot(wave.records[rank], wave.sightings[rank]):
+        if wave.sightings[rank] or wave.records[rank].phase is StepPhase.RUNNING:
             step = wave.view(rank)
             create += ensured(step)
-            release += released(step.step.name, step.record, step.sightings)
+            release += released(step)
     if expired:
         release.append(DeleteFlow(state.flow.name, state.flow.uid))
     record = state.record if record == state.record else record
     write = record is not state.record or bool(wave.material)
-    after = evolve(
-        state,
+    after = FlowState(
+        plan=plan,
+        flow=state.flow,
+        inputs=state.inputs,
+        resources=state.resources,
         record=record,
         records=wave.records.freeze(),
         sightings=wave.sightings.freeze(),
         tally=wave.tally,
         fatal=wave.fatal,
+        last_end=wave.last_end,
         alarms=tuple(wave.alarms),
         queue=tuple(wave.queue),
         unwritten=frozenset() if write else frozenset(wave.unwritten),

@@ -130,6 +130,8 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
             return f"may run until {rfc3339(until)}"
         case r.SiblingActive(flow):
             return f"flow {flow} of the same group is unfinished"
+        case r.JobKeptUntil(until):
+            return f"its Job is kept until {rfc3339(until)}"
         case r.KeptUntil(until):
             return f"kept until {rfc3339(until)}"
         case r.TtlExpired(at):

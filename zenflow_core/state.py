@@ -172,6 +172,8 @@ class FlowState:
     tally: Tally = Tally()
     fatal: tuple[Instant, int] | None = None
     """The first main step (instant, rank) that failed without continueOnFailure."""
+    last_end: Instant | None = None
+    """When the last main step that is over ended."""
     alarms: tuple[tuple[Instant, int], ...] = ()
     """When which step has to be asked again, ascending; rank -1 is the flow."""
     queue: tuple[int, ...] = ()

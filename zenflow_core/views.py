@@ -24,6 +24,8 @@ class FlowView:
     tally: Tally
     fatal: tuple[Instant, StepName] | None
     resources: Mapping[str, Sighting]
+    last_end: Instant | None
+    """When the last main step that is over ended."""
     now: Instant
 
     @property
@@ -42,6 +44,13 @@ class FlowView:
         if self.plan.deadline is None or self.record.started_at is None:
             return None
         return self.record.started_at + self.plan.deadline
+
+    @property
+    def finally_deadline(self) -> Instant | None:
+        """When `finallyDeadlineSeconds` ends the `finally` steps; None before they may begin."""
+        if self.plan.finally_deadline is None or not self.main_settled or self.last_end is None:
+            return None
+        return self.last_end + self.plan.finally_deadline
 
 
 @frozen
@@ -65,6 +74,11 @@ class StepView:
     @property
     def main(self) -> bool:
         return self.step.segment is Segment.MAIN
+
+    @property
+    def flow_deadline(self) -> Instant | None:
+        """The flow's deadline for this step's segment."""
+        return self.flow.deadline if self.main else self.flow.finally_deadline
 
     def attempt(self, number: int) -> Sighting | None:
         """What is known of that attempt's Job; None is Unseen."""

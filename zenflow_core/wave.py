@@ -49,6 +49,7 @@ class Wave:
         self.unwritten = set(state.unwritten)
         self.fatal = state.fatal
         self.tally = state.tally
+        self.last_end = state.last_end
         self.moves: list[Move] = []
         self.material: set[int] = set()
         """Ranks whose row has to be written."""
@@ -82,7 +83,8 @@ class Wave:
         record = self.records[rank]
         was, now = holds_slot(record, self.sightings[rank]), holds_slot(record, sightings)
         if was is not now:
-            self.tally = evolve(self.tally, live=self.tally.live + (1 if now else -1))
+            self.tally = retally(self.tally, -1, record, self.sightings[rank], main=rank < self.plan.main)
+            self.tally = retally(self.tally, +1, record, sightings, main=rank < self.plan.main)
         self.sightings[rank] = sightings
 
     def run(self, dirty: Iterable[int]) -> None:
@@ -172,10 +174,11 @@ class Wave:
         if old.phase is not record.phase or old.attempt != record.attempt:
             self.tally = retally(self.tally, -1, old, self.sightings[rank], main=rank < self.plan.main)
             self.tally = retally(self.tally, +1, record, self.sightings[rank], main=rank < self.plan.main)
-            if rank < self.plan.main and is_fatal(record, tolerated=self.plan.steps[rank].continue_on_failure):
-                assert record.finished_at is not None, "a failed step has ended"
-                mark = (record.finished_at, rank)
-                self.fatal = mark if self.fatal is None else min(self.fatal, mark)
+            if rank < self.plan.main and record.finished_at is not None:
+                self.last_end = latest(self.last_end, record.finished_at)
+                if is_fatal(record, tolerated=self.plan.steps[rank].continue_on_failure):
+                    mark = (record.finished_at, rank)
+                    self.fatal = mark if self.fatal is None else min(self.fatal, mark)
 
     def _queue(self, rank: int) -> None:
         at = bisect_left(self.queue, rank)
@@ -221,6 +224,11 @@ def _notices(reader: StepRecord, settled: StepName) -> bool:
 def _lasting(holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
     """The holds whose change is worth a write: a deadline corrected by a second is not."""
     return tuple(hold for hold in holds if not isinstance(hold, RunsUntil))
+
+
+def latest(known: Instant | None, at: Instant) -> Instant:
+    """The later of two instants."""
+    return at if known is None or at > known else known
 
 
 def is_fatal(record: StepRecord, *, tolerated: bool) -> bool:

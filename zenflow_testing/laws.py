@@ -165,7 +165,7 @@ def absorbing(before: FlowState | None, decision: Decision) -> None:
     if before is None or before.plan is not decision.state.plan:
         return
     for step, old, new in zip(before.plan.steps, before.records, decision.state.records, strict=True):
-        if old.settled and new != old:
+        if old.settled and evolve(new, holds=old.holds) != old:
             raise LawViolated("absorbing", f"step {step.name} was over ({old.phase}), now {new}")
     if before.record.completed_at is not None and decision.state.record.phase is not before.record.phase:
         raise LawViolated("absorbing", f"the flow was {before.record.phase}, now {decision.state.record.phase}")

@@ -18,7 +18,7 @@ from zenflow_core.rules.approval import approval
 from zenflow_core.rules.budget import retry_budget
 from zenflow_core.rules.cancellation import cancellation, deletion, shutdown, validity
 from zenflow_core.rules.condition import condition
-from zenflow_core.rules.deadline import active_deadline
+from zenflow_core.rules.deadline import active_deadline, finally_deadline, finally_time
 from zenflow_core.rules.dependencies import dependencies, start
 from zenflow_core.rules.expiry import expiry
 from zenflow_core.rules.inputs import inputs
@@ -27,6 +27,7 @@ from zenflow_core.rules.refused import refused
 from zenflow_core.rules.retry import previous_attempt, retry_backoff
 from zenflow_core.rules.suspension import suspension
 from zenflow_core.rules.timeout import timeout
+from zenflow_core.rules.ttl import job_kept
 from zenflow_core.state import StepPhase
 from zenflow_core.views import FlowRule, FlowView, Rule, StepView
 
@@ -34,15 +35,16 @@ RULES: Mapping[StepPhase, tuple[Rule, ...]] = MappingProxyType(
     {
         # A Job that is there already is adopted before anything can end the step: it must be accounted for.
         StepPhase.PENDING: (
-            *(cancellation, adoption, expiry, start, dependencies, condition, inputs),
+            *(cancellation, adoption, expiry, finally_deadline, start, dependencies, condition, inputs),
             *(retry_backoff, previous_attempt, refused, suspension),
         ),
         # A decision counts when it is seen, so the deadlines are asked first.
-        StepPhase.PENDING_APPROVAL: (cancellation, expiry, timeout, approval),
+        StepPhase.PENDING_APPROVAL: (cancellation, expiry, finally_deadline, timeout, approval),
         # `outcome` answers with what happened before the deadlines, even when we look later.
-        StepPhase.RUNNING: (cancellation, outcome, expiry, timeout, inputs),
-        StepPhase.SUCCEEDED: (),
-        StepPhase.FAILED: (),
+        StepPhase.RUNNING: (cancellation, outcome, expiry, finally_deadline, timeout, inputs),
+        # Nothing moves these any more; only their Jobs are kept for a while.
+        StepPhase.SUCCEEDED: (job_kept,),
+        StepPhase.FAILED: (job_kept,),
         StepPhase.SKIPPED: (),
     }
 )
@@ -50,7 +52,7 @@ RULES: Mapping[StepPhase, tuple[Rule, ...]] = MappingProxyType(
 # Asked before the steps: what comes from outside.
 ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (deletion, validity, shutdown)
 # Asked after the steps have answered with what has happened.
-ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (active_deadline, retry_budget)
+ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (active_deadline, retry_budget, finally_time)
 
 _HOLDS = frozenset(get_args(Hold))
 _FLOW_HOLDS = frozenset(get_args(FlowHold))

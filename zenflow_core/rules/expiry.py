@@ -5,7 +5,7 @@ Asked after a step's own outcome: what has happened counts, even if we look late
 
 from __future__ import annotations
 
-from zenflow_core.reasons import FlowCause, FlowEnded, FlowFailing, RetryAbandoned
+from zenflow_core.reasons import FlowCause, FlowEnded, FlowFailing, Instant, RetryAbandoned
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
@@ -25,14 +25,24 @@ def expiry(view: StepView) -> FlowEnded | FlowFailing | RetryAbandoned | None:
     if view.record.phase is StepPhase.RUNNING and not view.flow.plan.fail_fast:
         return None
     at, step = view.flow.fatal
-    if view.record.failure is not None and view.record.phase is StepPhase.PENDING:
-        return RetryAbandoned(at, view.record.failure, because=FlowFailing.__name__)
+    if waits_for_retry(view):
+        return give_up(view, at, FlowFailing.__name__)
     return FlowFailing(at, step)
 
 
 def end_with(view: StepView, ended: FlowCause) -> FlowEnded | RetryAbandoned:
-    """How a step ends with its flow: a failure that waited for its retry stays a failure."""
-    reason = type(ended).__name__
-    if view.record.failure is not None and view.record.phase is StepPhase.PENDING:
-        return RetryAbandoned(ended.at, view.record.failure, because=reason)
-    return FlowEnded(ended.at, reason)
+    """How a step ends with its flow."""
+    return give_up(view, ended.at, type(ended).__name__)
+
+
+def give_up(view: StepView, at: Instant, reason: str) -> FlowEnded | RetryAbandoned:
+    """The end of a step that something else ended: a failure that waited for its retry stays a failure."""
+    if waits_for_retry(view):
+        assert view.record.failure is not None, "it has failed"
+        return RetryAbandoned(at, view.record.failure, because=reason)
+    return FlowEnded(at, reason)
+
+
+def waits_for_retry(view: StepView) -> bool:
+    """Whether the step has failed and a retry would follow."""
+    return view.record.failure is not None and view.record.phase is StepPhase.PENDING

@@ -51,7 +51,7 @@ def _failed(view: StepView, failure: AttemptFailure) -> Cause | None:
 
 def _too_late(view: StepView, at: Instant) -> bool:
     """Whether a deadline came first: the step's own, or the flow's."""
-    own, flow = deadline(view), view.flow.deadline if view.main else None
+    own, flow = deadline(view), view.flow_deadline
     return (own is not None and at >= own and view.now >= own) or (flow is not None and at >= flow and view.now >= flow)
 
 

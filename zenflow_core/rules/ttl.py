@@ -1,9 +1,14 @@
-"""`ttlSecondsAfterFinished`: how long a finished flow is kept."""
+"""`ttlSecondsAfterFinished`: how long a finished flow is kept, and how long a finished Job of a template with its own.
+
+The template's is not left to the API server: it would delete the Job before its
+result is recorded. It is carried as an annotation, and kept here.
+"""
 
 from __future__ import annotations
 
-from zenflow_core.reasons import KeptUntil, TtlExpired
-from zenflow_core.views import FlowView
+from zenflow_core.observation import Seen
+from zenflow_core.reasons import JobKeptUntil, KeptUntil, TtlExpired
+from zenflow_core.views import FlowView, StepView
 
 
 def ttl(flow: FlowView) -> KeptUntil | TtlExpired | None:
@@ -12,3 +17,10 @@ def ttl(flow: FlowView) -> KeptUntil | TtlExpired | None:
         return None
     at = flow.record.completed_at + flow.plan.ttl
     return TtlExpired(at) if flow.now >= at else KeptUntil(at)
+
+
+def job_kept(view: StepView) -> JobKeptUntil | None:
+    """Wake when the first of the step's finished Jobs has been kept long enough."""
+    ends = [s.kept_until for s in view.sightings if isinstance(s, Seen) and s.kept_until is not None and not s.deleting]
+    until = min((end for end in ends if end > view.now), default=None)
+    return None if until is None else JobKeptUntil(until)
