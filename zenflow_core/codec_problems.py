@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 from attrs import Attribute, AttrsInstance, fields
@@ -50,10 +48,9 @@ def wire_name(attribute: Attribute[Any]) -> str:
 def problems_of(error: Exception, path: str) -> Iterator[Problem]:
     match error:
         case ClassValidationError():
-            order = [attribute.name for attribute in fields(error.cl)]
-            yield from chain.from_iterable(
-                _field_problems(each, error.cl, path) for each in sorted(error.exceptions, key=partial(_rank, order))
-            )
+            # In the order of the class's fields, unknown ones last: that is how cattrs gathers them.
+            for each in error.exceptions:
+                yield from _field_problems(each, error.cl, path)
         case WrongItems(items=items):
             for key, each in items:
                 yield from problems_of(each, below(path, key))
@@ -68,11 +65,6 @@ def _field_of(error: Exception) -> str | None:
     """The field that cattrs says an error came from."""
     notes = getattr(error, "__notes__", ())
     return next((note.name for note in notes if isinstance(note, AttributeValidationNote)), None)
-
-
-def _rank(order: list[str], error: Exception) -> int:
-    name = _field_of(error)
-    return order.index(name) if name in order else len(order)
 
 
 def _field_problems(error: Exception, kind: Any, path: str) -> Iterator[Problem]:
