@@ -71,13 +71,10 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "`when` cannot be read as a condition, or names a step, parameter or phase that does not exist.",
         "Follow the message.",
     ),
-    "ZF303": _error(
+    "ZF302": _error(
         "when-not-upstream",
         "`when` names a step that this step does not wait for, so its phase is not settled.",
         "Add the step to `dependencies`.",
-    ),
-    "ZF306": _error(
-        "when-unknown-output", "`when` names an output that its step does not declare.", "Declare it in that step."
     ),
     # parameters
     "ZF401": _error(
@@ -195,3 +192,57 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "Share Job templates by `spec.templates` and `templateRef`, or split the flow.",
     ),
 }
+
+
+READING_RULES: Final[Mapping[str, RuleInfo]] = {
+    "ZF001": _error(
+        "yaml-syntax", "The text is not YAML.", "Follow the message; the position is where reading failed."
+    ),
+    "ZF002": _error("duplicate-key", "A mapping has the same key twice.", "Remove one of the two."),
+    "ZF003": _error("not-utf8-text", "The file is not UTF-8 text.", "Save it as UTF-8."),
+    "ZF004": _error("too-large", "The file has more bytes, nodes or nesting than is read.", "Split it."),
+    "ZF005": _error("yaml-tag", "A YAML tag stands for something that JSON does not have.", "Write plain values."),
+    "ZF006": _error("key-is-not-text", "The key of a mapping is not text.", "Put it in quotes."),
+    "ZF007": _error("yaml-alias", "A YAML alias is unknown, or would make the document explode.", "Write it out."),
+    "ZF008": _error("not-a-manifest", "A document is no mapping, or the file is empty.", "Write a JobFlow."),
+    "ZF101": _error("wrong-type", "A value has another type than its field.", "Write what the message says."),
+    "ZF102": _error("unknown-field", "A field does not exist.", "Correct its name, or remove it."),
+    "ZF103": _error("missing-field", "A required field is missing.", "Add it."),
+    "ZF104": _error("unknown-value", "A value is none of those that its field takes.", "Use one of them."),
+    "ZF105": _error("out-of-range", "A number is too small or too large for its field.", "Correct it."),
+    "ZF106": _error("not-json", "A value cannot be written as JSON.", "Write text, numbers, lists or mappings."),
+    "ZF107": _error("not-a-jobflow", "The object is of another kind or version.", "Write kind: JobFlow."),
+}
+"""Rules of `source` and `codec`, for the page; `problems.RULE_TITLES` has their titles."""
+
+_GROUPS: Final = (
+    ("ZF0", "Text"),
+    ("ZF1", "Shape"),
+    ("ZF2", "Names and the graph"),
+    ("ZF3", "Conditions"),
+    ("ZF4", "Parameters"),
+    ("ZF5", "Job templates"),
+    ("ZF6", "Policies"),
+    ("ZF7", "Artifacts"),
+    ("ZF8", "Resources and size"),
+)
+
+
+def as_markdown() -> str:
+    """The page `docs/validation-rules.md`."""
+    rules = {**READING_RULES, **RULES}
+    lines = [
+        "# Validation rules",
+        "",
+        "Every finding names its rule. An error keeps a flow from running; a warning says what is probably not meant.",
+        "An id never changes its meaning and is never used again. This page is written by",
+        "`python tools/make_validation_rules.py`.",
+    ]
+    for prefix, heading in _GROUPS:
+        lines += ["", f"## {heading}", "", "| rule | name | | finds | fix |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {rule} | `{info.title}` | {info.severity} | {info.what} | {info.fix} |"
+            for rule, info in rules.items()
+            if rule.startswith(prefix)
+        ]
+    return "\n".join(lines) + "\n"

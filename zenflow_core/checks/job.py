@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from zenflow_core.checks.finding import Finding, is_open, items, mapping, mappings
 from zenflow_core.checks.job_policy import check_own_policy
-from zenflow_core.checks.syntax import is_dns_label, is_label_value, is_qualified_name, shown, some_of
+from zenflow_core.checks.syntax import is_dns_label, shown, some_of
 from zenflow_core.limits import INT32_MAX, INT64_MAX
+from zenflow_core.names import is_label_value, is_qualified_name
 from zenflow_core.problems import below
 from zenflow_core.quantities import parse_quantity
 

@@ -12,11 +12,12 @@ from attrs import define, field
 
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
-from zenflow_core.checks.syntax import dns_name_from, is_data_key, is_parameter_name, is_subdomain, shown
+from zenflow_core.checks.syntax import dns_name_from, is_data_key, is_parameter_name, shown
 from zenflow_core.checks.templates import where_used
 from zenflow_core.expressions import Place, When, parse_when
 from zenflow_core.jsonpath import PathProblem, parse_reference
 from zenflow_core.limits import PARAMETER_VALUE_BYTES
+from zenflow_core.names import is_subdomain
 from zenflow_core.placeholder_values import convert
 from zenflow_core.placeholders import Template
 from zenflow_core.plan import (
@@ -95,7 +96,7 @@ class References:
             if self.graph.sound and not self.graph.precedes(before, row):
                 what, fix = self.graph.unsettled(before, row)
                 name = self.graph.steps[before].name
-                self.report.add("ZF303", path, f"names step '{name}', {what}", fix)
+                self.report.add("ZF302", path, f"names step '{name}', {what}", fix)
         return found, tuple(sorted(self.rank_of[before] for before in named))
 
     def inputs(self, row: int) -> tuple[PlannedInput, ...]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.report import Report
-from zenflow_core.checks.syntax import is_data_key, is_subdomain, shown
+from zenflow_core.checks.syntax import is_data_key, shown
 from zenflow_core.limits import OBJECT_BYTES, STATUS_BYTES_PER_STEP
+from zenflow_core.names import is_subdomain
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.spec import ResourceTemplates
 

@@ -7,16 +7,10 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from zenflow_core.checks.report import Report
-from zenflow_core.checks.syntax import (
-    dns_name_from,
-    is_label_value,
-    is_qualified_name,
-    is_subdomain,
-    shown,
-    subdomain_fault,
-)
+from zenflow_core.checks.syntax import dns_name_from, shown, subdomain_fault
 from zenflow_core.graph import Ancestry, Stuck, cycles, topological_order
 from zenflow_core.limits import DEPENDENCIES, STEPS
+from zenflow_core.names import is_label_value, is_qualified_name, is_subdomain
 from zenflow_core.problems import below
 from zenflow_core.spec import JobFlow, Step
 

@@ -1,4 +1,4 @@
-"""What Kubernetes calls a name, a label and a key; and how to show one in a message.
+"""What Kubernetes calls a name or a key, besides `names`; and how to show one in a message.
 
 The grammars are those of `k8s.io/apimachinery/pkg/util/validation`, so that what
 passes here is not refused by the API server later.
@@ -13,17 +13,10 @@ from typing import Final
 from zenflow_core.limits import LABEL_CHARACTERS, NAME_CHARACTERS
 
 _LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DNS_LABEL: Final = re.compile(_LABEL)
 _PARAMETER: Final = re.compile(_LABEL.replace("a-z", "A-Za-z") + rf"(?:\.{_LABEL.replace('a-z', 'A-Za-z')})*")
-_NAME_PART: Final = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
 _SHOWN: Final = 80
-
-
-def is_subdomain(text: str) -> bool:
-    """A DNS-1123 subdomain: the name of most objects, at most 253 characters."""
-    return len(text) <= NAME_CHARACTERS and _SUBDOMAIN.fullmatch(text) is not None
 
 
 def is_dns_label(text: str) -> bool:
@@ -39,19 +32,6 @@ def is_parameter_name(text: str) -> bool:
 def is_data_key(text: str) -> bool:
     """A key of a ConfigMap or Secret."""
     return len(text) <= NAME_CHARACTERS and _KEY.fullmatch(text) is not None and text not in (".", "..")
-
-
-def is_label_value(text: str) -> bool:
-    """A label value: empty, or at most 63 characters that begin and end with a letter or digit."""
-    return not text or (len(text) <= LABEL_CHARACTERS and _NAME_PART.fullmatch(text) is not None)
-
-
-def is_qualified_name(text: str) -> bool:
-    """A label or annotation key: "name" or "prefix.example/name"."""
-    prefix, slash, name = text.rpartition("/")
-    if slash and not is_subdomain(prefix):
-        return False
-    return len(name) <= LABEL_CHARACTERS and _NAME_PART.fullmatch(name) is not None
 
 
 def subdomain_fault(text: str) -> str:

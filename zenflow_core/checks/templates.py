@@ -56,7 +56,8 @@ class Templates:
         text = json.dumps(template)
         user = self._users.get(text)
         if user is None:
-            self._users[text] = user = _User(path, _checked(template))
+            plain = _without_nulls(template) if ": null" in text else template
+            self._users[text] = user = _User(path, _checked(plain))
         else:
             user.more += 1
         return user.job
@@ -77,10 +78,6 @@ def _checked(template: JobTemplate) -> CheckedJob:
         return CheckedJob(compile_template(_JOB), (wrong_kind,))
     job = job_of(template)
     findings = tuple(check_schema(template))
-    if findings:
-        template = _without_nulls(template)
-        job = job_of(template)
-        findings = tuple(check_schema(template))
     return CheckedJob(compile_template(job, field_type=field_type), (*findings, *check_job(template)))
 
 
