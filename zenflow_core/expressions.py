@@ -64,10 +64,6 @@ Program: TypeAlias = Any
 _CONSTANTS: Final = {"": True, "always": True, "true": True, "never": False, "false": False}
 _PROGRAMS_KEPT: Final = 4_096
 """Compiled conditions kept, some 10 KiB each: those of a flow of usual size stay, whatever else is validated."""
-_LOOP_CHARACTERS: Final = 8_192
-"""Text an expression with a loop may read: 10,000 loop steps over more would take seconds (measured: `contains`)."""
-_READ_CHARACTERS: Final = 131_072
-"""Text any other expression may read: four values of the greatest size."""
 _WHERE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _STATUS: Final = re.compile(r"\A[A-Z_]+: | \[[A-Z_]+\]\s*\Z")
 _CONTAINER: Final = re.compile(r" \(in container '[^']*'\)")
@@ -99,7 +95,8 @@ class Condition:
     flow: tuple[str, ...]
     """Fields of `flow`: name, namespace, labels, annotations, phase."""
     numbers: frozenset[tuple[str, str]]
-    loops: bool
+    characters: int
+    """How much text it may read."""
     _reads: tuple[tuple[str, str, ReadAs], ...] = field(repr=False)
     program: Program = field(eq=False, repr=False)
 
@@ -157,7 +154,7 @@ def parse_when(
         return (ExpressionProblem(what, "write the whole character", error.start + 1),)
     tokens, problems = scan(text, Names(steps, parameters, outputs, where))
     problems += impossible_phases(tokens)
-    loops = refuse_growth(tokens, problems)
+    most = refuse_growth(tokens, problems)
     if problems:
         return tuple(sorted(problems, key=lambda problem: problem.column or 0))
     kinds = kinds_of_outputs(tokens)
@@ -165,11 +162,11 @@ def parse_when(
     if isinstance(compiled, ExpressionProblem):
         return (compiled,)
     cel_text, program = compiled
-    return _condition(text, cel_text, tokens, kinds, program, loops)
+    return _condition(text, cel_text, tokens, kinds, program, most)
 
 
 def _condition(
-    text: str, cel_text: str, tokens: list[Token], kinds: Mapping[int, ReadAs], program: Program, loops: bool
+    text: str, cel_text: str, tokens: list[Token], kinds: Mapping[int, ReadAs], program: Program, most: int
 ) -> Condition:
     # Dicts serve as ordered sets.
     steps: dict[str, None] = {}
@@ -201,7 +198,7 @@ def _condition(
         outputs=tuple(dict.fromkeys((step, parameter) for step, parameter, _ in reads)),
         flow=tuple(flow),
         numbers=frozenset(numbers),
-        loops=loops,
+        characters=most,
         reads=tuple(reads),
         program=program,
     )
@@ -351,9 +348,8 @@ def evaluate(when: When, data: WhenData) -> bool | EvaluationFailed:
         data, steps=when.steps, parameters=when.parameters, outputs=when._reads, flow=when.flow
     )
     read = characters(activation)
-    most = _LOOP_CHARACTERS if when.loops else _READ_CHARACTERS
-    if read > most:
-        return EvaluationFailed(f"{shorten(when.source)}: reads {read} characters of text, more than {most}")
+    if read > when.characters:
+        return EvaluationFailed(f"{shorten(when.source)}: reads {read} characters of text, more than {when.characters}")
     _, boolean, _ = _environments()
     try:
         result = when.program.eval(data=activation)
