@@ -385,8 +385,8 @@ _CHECKED_SPECS = 4096
 def _pod_causes(pod: Object) -> tuple[StatusCause, ...]:
     """The causes of a Pod spec, remembered for that very object: the Jobs of a step share their template's."""
     known = _checked.get(id(pod))
-    # The entry keeps the object alive, so its id cannot have passed to another one.
-    if known is not None and known[0] is pod:
+    if known is not None:
+        # The entry keeps its object alive, so the id cannot have passed to another one.
         return known[1]
     causes = tuple(pod_spec_causes(pod, "spec.template.spec"))
     _checked[id(pod)] = (pod, causes)

@@ -11,9 +11,8 @@ owners are partly there only loses the dead references.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from attrs import frozen
 
@@ -21,6 +20,9 @@ from zenflow_testing.clock import instant_of
 from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Event, EventType, Propagation
 from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import Object
+
+NEVER_SECONDS = 2**31 - 1
+"""The largest `ttlSecondsAfterFinished`, 68 years: what clients write for "never", and what it means here."""
 
 ORPHAN_DELAY = timedelta(seconds=1)
 """How long after its last owner a dependent goes."""
@@ -56,6 +58,8 @@ class GarbageCollector:
 
     def next_due(self) -> datetime | None:
         """When the collector next wants to look at something; None if nothing is in sight. May be in the past."""
+        while self._due and self._due[0][3] not in self._keys:
+            heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def run_due(self) -> int:
@@ -99,7 +103,7 @@ class GarbageCollector:
         self._owners[uid] = owners
         for owner in owners:
             self._dependents.setdefault(owner, {})[uid] = None
-        if any(owner not in self._keys for owner in owners):
+        if not all(self._is_there(owner, self._keys[uid].namespace) for owner in owners):
             self._schedule(at + self._orphan_delay, self._collect, uid)
 
     def _gone(self, uid: str, *, at: datetime) -> None:
@@ -150,7 +154,7 @@ class GarbageCollector:
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return
         owners = obj["metadata"].get("ownerReferences") or []
-        alive = [owner for owner in owners if self._is_there(owner, key.namespace)]
+        alive = [owner for owner in owners if self._is_there(owner["uid"], key.namespace)]
         if not owners or len(alive) == len(owners):
             return
         if not alive:
@@ -160,12 +164,10 @@ class GarbageCollector:
             key.kind, key.namespace, key.name, {"metadata": {"uid": uid, "ownerReferences": alive}}
         )
 
-    def _is_there(self, owner: Mapping[str, Any], namespace: str) -> bool:
-        key = self._keys.get(owner["uid"])
-        if key is None:
-            return False
-        # An owner in another namespace is none, and so is one whose uid belongs to an object of another name.
-        return key.namespace in ("", namespace) and key.kind == owner.get("kind") and key.name == owner.get("name")
+    def _is_there(self, owner: str, namespace: str) -> bool:
+        """Whether an object of that uid can own objects in the namespace: it lives there, or in none."""
+        key = self._keys.get(owner)
+        return key is not None and key.namespace in ("", namespace)
 
     def _delete(self, uid: str, propagation: Propagation | None) -> None:
         key = self._keys[uid]
@@ -196,7 +198,7 @@ class GarbageCollector:
         """Whether somebody besides `uid`, and not on its way out in the foreground, too, still owns the object."""
         namespace = obj["metadata"].get("namespace", "")
         for owner in obj["metadata"].get("ownerReferences") or ():
-            if owner["uid"] == uid or not self._is_there(owner, namespace):
+            if owner["uid"] == uid or not self._is_there(owner["uid"], namespace):
                 continue
             other = self._object(owner["uid"])
             if other is not None and FOREGROUND not in (other["metadata"].get("finalizers") or ()):
@@ -247,10 +249,10 @@ def _blocks(dependent: Object, owner: str) -> bool:
 def expiry_of(job: Object) -> datetime | None:
     """When a Job's `ttlSecondsAfterFinished` runs out; None for one that has none or is not finished.
 
-    It counts from the lastTransitionTime of the condition Complete or Failed.
+    It counts from the lastTransitionTime of the condition Complete or Failed. The largest value never runs out.
     """
     ttl = job["spec"].get("ttlSecondsAfterFinished")
-    if ttl is None:
+    if ttl is None or ttl >= NEVER_SECONDS:
         return None
     for condition in (job.get("status") or {}).get("conditions") or ():
         if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":

@@ -253,9 +253,10 @@ def _carry_out(draft: _Draft, operation: Mapping[str, Any]) -> None:
                 if tokens == source:
                     return
                 draft.take(source, path=origin)
+            else:
+                # What is copied will stand in two places, so from here on nothing made before may be written in place.
+                draft.owned.clear()
             draft.put(tokens, value, path=path, must_exist=False)
-            # A copied container now stands in two places: from here on none of our copies may be written in place.
-            draft.owned.clear()
         case _:
             raise PatchError(f"unknown operation {op!r}")
 

@@ -157,7 +157,7 @@ def test_a_preset_uid_goes_to_the_next_object_of_its_kind() -> None:
         pytest.param("Job", {**job(), "apiVersion": "batch/v2"}, (400, "BadRequest"), id="another version"),
         pytest.param("ConfigMap", config_map(resourceVersion="5"), (500, ""), id="a resourceVersion"),
         pytest.param(
-            "ConfigMap", {**config_map(), "data": {"a": "x" * 1_572_864}}, (413, "RequestEntityTooLarge"), id="too big"
+            "Pod", {**config_map(), "data": {"a": "x" * 1_572_864}}, (413, "RequestEntityTooLarge"), id="too big"
         ),
         pytest.param("Unheard", config_map(), (404, "NotFound"), id="a kind that is not served"),
     ],
@@ -247,7 +247,7 @@ def test_nothing_is_created_in_a_terminating_namespace() -> None:
 # Updates
 
 
-def test_generation_moves_with_the_spec_and_with_nothing_else() -> None:
+def test_generation_moves_with_the_spec_and_with_no_other_write() -> None:
     cluster = a_cluster()
     cluster.create("JobFlow", flow(), namespace=NS)
 
@@ -469,6 +469,7 @@ def test_finalizers_keep_a_deleted_object_until_the_last_is_off() -> None:
     marked = cluster.delete("Job", NS, "build")
     assert marked["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:00Z"
     assert marked["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert marked["metadata"]["generation"] == 2, "the server counts the mark as a change of what is wanted"
     assert cluster.delete("Job", NS, "build") is marked
     one_left = cluster.patch_merge("Job", NS, "build", {"metadata": {"finalizers": ["a.io/y"]}})
     assert cluster.get("Job", NS, "build") is one_left

@@ -114,14 +114,30 @@ def test_an_owner_of_the_same_name_and_another_uid_is_none() -> None:
     assert not world.there("Job", "build")
 
 
-def test_a_uid_under_another_name_is_no_owner() -> None:
+def test_an_owner_in_another_namespace_is_none() -> None:
+    world = World()
+    far = world.cluster.create("ConfigMap", {"metadata": {"name": "far"}}, namespace="other")
+    world.make("Job", "build", far)
+    world.run_until(1)
+    assert not world.there("Job", "build")
+
+
+def test_an_owner_without_namespace_owns_everywhere() -> None:
+    world = World()
+    space = world.cluster.create("Namespace", {"metadata": {"name": NS}})
+    world.make("Job", "build", space)
+    world.run_until(5)
+    assert world.there("Job", "build")
+
+
+def test_an_object_that_lost_its_references_is_nobodys_garbage() -> None:
     world = World()
     flow = world.make("JobFlow", "nightly")
-    liar = {"apiVersion": "v1", "kind": "JobFlow", "metadata": {"name": "other", "uid": flow["metadata"]["uid"]}}
-    world.make("Job", "build", liar)
+    world.make("Job", "build", flow)
+    world.cluster.delete("JobFlow", NS, "nightly")
     world.cluster.patch_merge("Job", NS, "build", {"metadata": {"ownerReferences": None}})
     world.run_until(5)
-    assert world.there("Job", "build"), "an object without references is nobody's garbage"
+    assert world.there("Job", "build")
 
 
 def test_one_owner_left_keeps_an_object_and_dead_references_are_taken_off() -> None:
@@ -246,6 +262,21 @@ def test_a_ttl_that_was_lengthened_counts_anew() -> None:
     assert world.there("Job", "build")
     world.run_until(100)
     assert not world.there("Job", "build")
+
+
+def test_the_largest_ttl_never_fires() -> None:
+    world = World()
+    world.make("Job", "build")
+    world.finish("build", ttl=2_147_483_647)
+    assert world.garbage.next_due() is None
+
+
+def test_what_is_gone_is_not_due() -> None:
+    world = World()
+    world.make("Job", "build")
+    world.finish("build", ttl=1000)
+    world.cluster.delete("Job", NS, "build")
+    assert world.garbage.next_due() is None
 
 
 def test_a_ttl_does_not_hit_a_new_job_of_the_same_name() -> None:

@@ -46,6 +46,12 @@ from zenflow_testing.jsonpatch import (
             {"a": {"x": {"n": 2}}, "b": {"x": {"n": 3}}},
             id="what was copied can be changed without its origin",
         ),
+        pytest.param(
+            {"a": 1},
+            [("add", "/b", 2), ("copy", "/c", ""), ("replace", "/a", 3)],
+            {"a": 3, "b": 2, "c": {"a": 1, "b": 2}},
+            id="a document can be copied into itself",
+        ),
     ],
 )
 def test_a_patch_applies(document: Any, patch: list[tuple[Any, ...]], then: Any) -> None:
