@@ -171,6 +171,11 @@ def test_position(document: int, path: str, line: int, column: int, parser: str)
     assert documents(MANIFEST)[document].position(path) == Position("f.yaml", line, column)
 
 
+def test_an_own_entry_is_where_it_is_and_not_where_a_merged_one_was(parser: str) -> None:
+    (document,) = documents("a: &x {p: 1}\nb:\n  <<: *x\n  p: 2")
+    assert document.position("b.p") == Position("f.yaml", 4, 3)
+
+
 def test_problems_are_placed_in_the_order_of_the_file() -> None:
     (document, _) = documents(MANIFEST)
     placed = document.placed([Problem("spec.steps[1].name", "b", "x"), Problem("spec.steps[0].name", "a", "x")])
