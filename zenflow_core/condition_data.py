@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from zenflow_core.condition_names import ReadAs, shorten, stand_in
 from zenflow_core.jsonpath import render
+from zenflow_core.limits import SOURCE_DEPTH
 
 WhenData: TypeAlias = Mapping[str, Mapping[str, Any]]
 """`{"steps": {name: {"phase": ..., "outputs": {"parameters": {...}}}}, "parameters": {...}, "flow": {...}}`, values as
@@ -24,8 +25,8 @@ def activation_of(
     parameters: Collection[str],
     outputs: Collection[tuple[str, str, ReadAs]],
     flow: Collection[str],
-) -> tuple[dict[str, Any], list[str]]:
-    """What CEL sees, and a note on each thing that is not there or not of its kind.
+) -> tuple[dict[str, Any], list[str]] | str:
+    """What CEL sees, and a note on each thing that is not there or not of its kind; or why it cannot be shown to CEL.
 
     `steps` in the order of the text, by which the compiled expression knows them.
     """
@@ -48,6 +49,8 @@ def activation_of(
             notes.append(f"step {step!r} has no output {parameter!r}")
             continue
         value = recorded[parameter]
+        if _too_deep(value):
+            return f"output {parameter!r} of step {step!r} is nested more than {SOURCE_DEPTH} levels deep"
         # `has()` asks for the plain form, whatever else the expression does with the output.
         seen[step]["outputs"]["parameters"][parameter] = _as_cel(value)
         if read_as is ReadAs.JSON:
@@ -67,6 +70,21 @@ def activation_of(
             value = known[name]
             activation[f"flow.{name}"] = dict(value) if isinstance(value, Mapping) else str(value)
     return activation, notes
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether a value is nested too deep to be walked by functions that call themselves, CEL's among them."""
+    level = [value]
+    for _ in range(SOURCE_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, list | tuple | dict)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _as_cel(value: Any) -> Any:

@@ -344,9 +344,10 @@ def evaluate(when: When, data: WhenData) -> bool | EvaluationFailed:
     """
     if isinstance(when, Constant):
         return when.holds
-    activation, notes = activation_of(
-        data, steps=when.steps, parameters=when.parameters, outputs=when._reads, flow=when.flow
-    )
+    shown = activation_of(data, steps=when.steps, parameters=when.parameters, outputs=when._reads, flow=when.flow)
+    if isinstance(shown, str):
+        return EvaluationFailed(f"{shorten(when.source)}: {shown}")
+    activation, notes = shown
     read = characters(activation)
     if read > when.characters:
         return EvaluationFailed(f"{shorten(when.source)}: reads {read} characters of text, more than {when.characters}")

@@ -32,6 +32,7 @@ _MATCHES: Final = PARAMETER_VALUE_BYTES // 2 + 1
 _PATHS_KEPT: Final = 1_024
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_FROM_ROOT: Final = re.compile(r"\$(?:\.\w+|\[\s*(?:''|-?\d+)\s*\])*")
 _MATCHING: Final = re.compile(r"\b(?:match|search)\s*\(")
 _STEP: Final = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)\s*:\s*(?=[${])")
 _ESCAPED: Final = re.compile(r"\.((?:[^.\\\[\]{}'\"\s]|\\.)*\\\.(?:[^.\\\[\]{}'\"\s]|\\.)*)")
@@ -197,6 +198,8 @@ def _too_much(path: str) -> PathProblem | None:
             return PathProblem(f"has {mark!r} more than {most} times", "name the members on the way instead")
     if bare.count(".") + bare.count("[") > _SEGMENTS:
         return PathProblem(f"is more than {_SEGMENTS} members deep", "shorten the path")
+    if any(bare[found.end() : found.end() + 1] in (".", "[") for found in _FROM_ROOT.finditer(bare, 1)):
+        return PathProblem("searches the document again from '$' within a filter", "compare with one member of it")
     if _MATCHING.search(bare):
         return PathProblem("matches with a regular expression", "compare with ==, or pick the value in the step itself")
     return None

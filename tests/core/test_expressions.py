@@ -435,6 +435,23 @@ def test_number_compared(text: str, outputs: set[tuple[str, str]]) -> None:
     assert number_compared(parsed(text)) == outputs
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("comparison", ["size({}) == 1", "{} == '1'", "{} != null", "!has({})"])
+def test_a_value_nested_too_deep_is_no_crash_and_opens_nothing(comparison: str) -> None:
+    when = parsed(comparison.format("steps.build.outputs.parameters.s"))
+    assert isinstance(evaluate(when, output("s", nested(63))), bool)
+    for levels in (64, 500, 900, 100_000):
+        answer = evaluate(when, output("s", nested(levels)))
+        assert isinstance(answer, EvaluationFailed)
+        assert "64 levels deep" in answer.message
+
+
 def test_conditions_that_differ_in_names_of_steps_alone_share_a_program() -> None:
     one, other = (
         parsed("steps.a.phase == 'Failed' && steps.build.phase != 'Failed'"),

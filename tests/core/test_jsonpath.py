@@ -86,6 +86,8 @@ def test_references(text: str, step: str | None, canonical: str) -> None:
         pytest.param("$[?@.a][?@.a][?@.a][?@.a][?@.a]", "'?' more than 4", id="five filters"),
         pytest.param("$[?((((((((((((((((((@.a))))))))))))))))))]", "'(' more than 16", id="many brackets"),
         pytest.param("$" + ".a" * 65, "64 members", id="too deep"),
+        pytest.param("$[*][?count($..*) > 1]", "again from '$'", id="a descent for each item"),
+        pytest.param("$[?$.a[*]]", "again from '$'", id="a wildcard for each item"),
         pytest.param("$[?match(@.a, '(a+)+$')]", "regular expression", id="a regular expression"),
         pytest.param("$." + "a" * JSON_PATH_CHARACTERS, "characters", id="too long"),
         pytest.param("$." + "a" * 10_000_000, "characters", id="far too long"),
@@ -124,6 +126,7 @@ def test_refused_paths(text: str, what: str) -> None:
         pytest.param("$.result.items[0:1]", Ambiguous([3]), id="a slice is a list even of one"),
         pytest.param("$.result.items[?@ > 5]", NotFound(), id="a filter that none passes"),
         pytest.param("$.status.conditions[?@.type == 'Complete'].status", Ambiguous(["True"]), id="a filter"),
+        pytest.param("$.result.items[?@ == $.status.succeeded]", Ambiguous([1]), id="a filter that reads one member"),
         pytest.param("$..type", Ambiguous(["Complete", "Failed"]), id="a descent"),
     ],
 )
