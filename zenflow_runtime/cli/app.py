@@ -113,9 +113,91 @@ def make_app(terminal: Terminal) -> App:
 
         return graph(terminal, file, name=name, output=output)
 
+    def simulate(
+        file: str,
+        /,
+        *,
+        name: Name = None,
+        outcomes: str | None = None,
+        seed: int | None = None,
+        given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+        output: Annotated[Literal["text", "json"], Output] = "text",
+        dump: str | None = None,
+        full: Annotated[bool, Parameter(negative=())] = False,
+    ) -> int:
+        """Play a whole life of the flow in virtual time.
+
+        Without --outcomes and --seed everything goes well: Jobs take 10 s, approvals
+        60 s. The same arguments give the same life, to the byte.
+        Exit code 0 Succeeded, 1 Failed, 2 invalid, 3 waits for ever.
+
+        Parameters
+        ----------
+        file
+            A manifest; `-` reads stdin.
+        name
+            Which flow, if the file has several.
+        outcomes
+            YAML that says how steps end; what it does not name follows the seed, or succeeds.
+        seed
+            A number that draws durations, failures, rejections and missing keys.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
+        output
+            text (the default) or json.
+        dump
+            Record every decision in this file, for `zenflow explain`.
+        full
+            Every move on a line of its own, however many there are.
+        """
+        from zenflow_runtime.cli.simulate import run_simulation
+
+        return run_simulation(
+            terminal,
+            file,
+            name=name,
+            outcomes=outcomes,
+            seed=seed,
+            given=given,
+            output=output,
+            dump=dump,
+            full=full,
+        )
+
+    def explain(
+        file: str,
+        step: str | None = None,
+        /,
+        *,
+        name: Name = None,
+        at: str | None = None,
+    ) -> int:
+        """Say why a step is where it is, down to what really blocks it.
+
+        FILE is a dump (of `zenflow simulate --dump`) or a manifest: then the flow as
+        it is right after its creation. Without STEP, the flow as a whole.
+        Exit code 0, 2 for an invalid file, 4 if there is no such step.
+
+        Parameters
+        ----------
+        file
+            A dump or a manifest; `-` reads stdin.
+        step
+            The step in question.
+        name
+            Which flow, if a manifest has several.
+        at
+            The moment in question, for instance 2030-01-01T00:05:00Z; the end of the dump without it.
+        """
+        from zenflow_runtime.cli.explain import run_explanation
+
+        return run_explanation(terminal, file, step, name=name, at=at)
+
     app.command(validate, help_epilogue=_VALIDATE)
     app.command(plan, help_epilogue=_PLAN)
     app.command(graph, help_epilogue=_GRAPH)
+    app.command(simulate, help_epilogue=_SIMULATE)
+    app.command(explain, help_epilogue=_EXPLAIN)
     return app
 
 
@@ -128,6 +210,13 @@ _PLAN: Final = """Examples:
 _GRAPH: Final = """Examples:
   zenflow graph flow.yaml > flow.mmd
   zenflow graph flow.yaml -o dot | dot -Tsvg > flow.svg"""
+
+_SIMULATE: Final = """Examples:
+  zenflow simulate flow.yaml --seed 7
+  zenflow simulate flow.yaml --outcomes bad-day.yaml --set region=eu -o json"""
+_EXPLAIN: Final = """Examples:
+  zenflow explain flow.yaml deploy
+  zenflow simulate flow.yaml --dump life.jsonl; zenflow explain life.jsonl deploy"""
 
 
 def run(argv: list[str]) -> int:

@@ -126,27 +126,32 @@ class Picked:
 
     found: Found
     flow: JobFlow
+    text: bytes
+    """The whole file."""
 
 
-def pick_flow(terminal: Terminal, file: str, name: str | None) -> Picked | int:
-    """The flow of `file` called `name` (None: the only one); an exit code once the trouble has been said."""
-    text = read_file(file)
-    if isinstance(text, Unread):
-        terminal.fail(f"cannot read {text.file}: {text.why}")
+def pick_flow(terminal: Terminal, file: str, name: str | None, *, text: bytes | None = None) -> Picked | int:
+    """The flow of `file` called `name` (None: the only one); an exit code once the trouble has been said.
+
+    `text` is what the file holds, if it has been read already.
+    """
+    content = read_file(file) if text is None else text
+    if isinstance(content, Unread):
+        terminal.fail(f"cannot read {content.file}: {content.why}")
         return exits.INVALID
-    entries = find_flows(text, file)
+    entries = find_flows(content, file)
     problems = tuple(each for each in entries if isinstance(each, Problem))
     if problems:
-        say_findings(terminal, problems, file=file, text=text)
+        say_findings(terminal, problems, file=file, text=content)
         return exits.INVALID
     found = _chosen(terminal, [each for each in entries if isinstance(each, Found)], file=file, name=name)
     if isinstance(found, int):
         return found
     flow = read_flow(found.data)
     if not isinstance(flow, JobFlow):
-        say_findings(terminal, found.placed(flow), file=file, text=text)
+        say_findings(terminal, found.placed(flow), file=file, text=content)
         return exits.INVALID
-    return Picked(found, flow)
+    return Picked(found, flow, content)
 
 
 def _chosen(terminal: Terminal, flows: list[Found], *, file: str, name: str | None) -> Found | int:
@@ -175,7 +180,5 @@ def _chosen(terminal: Terminal, flows: list[Found], *, file: str, name: str | No
 
 def say_unrunnable(terminal: Terminal, picked: Picked, problems: tuple[Problem, ...]) -> int:
     """Print why a flow cannot be run, with its places; the exit code for that."""
-    text = read_file(picked.found.file) if picked.found.file != STDIN else b""
-    placed = picked.found.placed(problems)
-    say_findings(terminal, placed, file=picked.found.file, text=text if isinstance(text, bytes) else b"")
+    say_findings(terminal, picked.found.placed(problems), file=picked.found.file, text=picked.text)
     return exits.INVALID

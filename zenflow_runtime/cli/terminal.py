@@ -7,10 +7,13 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from time import monotonic
 from typing import Final, TextIO
 
-from zenflow_core.styled import Line, Span, Style, plain, visible
+from zenflow_core.instants import rfc3339
+from zenflow_core.styled import Line, Span, Style, cells, plain, visible
 
 PIPE_COLUMNS: Final = 80
 """Width of pictures where there is no terminal to ask."""
@@ -34,6 +37,7 @@ class Terminal:
                 stream.reconfigure(errors="backslashreplace")
         self._colour = colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._gone: set[str] = set()
+        self._line_shown = False
         self.is_terminal: bool = sys.stdout.isatty()
         self.columns: int = max(shutil.get_terminal_size().columns, 40) if self.is_terminal else PIPE_COLUMNS
 
@@ -61,6 +65,23 @@ class Terminal:
             said.append((Span("  fix: ", Style.DIM), Span(fix)))
         self.print_error(said)
 
+    def progress(self) -> Callable[[int, datetime], None] | None:
+        """What a long simulation may call: a line that is overwritten, on a terminal, from the second second on."""
+        if not sys.stderr.isatty():
+            return None
+        began = last = monotonic()
+
+        def show(over: int, now: datetime) -> None:
+            nonlocal last
+            at = monotonic()
+            if at - began > 1 and at - last > 0.1:
+                last = at
+                self._line_shown = True
+                sys.stderr.write(f"\r\x1b[K{over:,} steps over at {rfc3339(now)} (virtual)")
+                sys.stderr.flush()
+
+        return show
+
     def _write(self, stream: TextIO, lines: Iterable[Line]) -> None:
         coloured = self._colour and stream.isatty()
         self._put(stream, "".join(_painted(line) + "\n" for line in lines) if coloured else plain(lines))
@@ -68,6 +89,10 @@ class Terminal:
     def _put(self, stream: TextIO, text: str) -> None:
         if stream.name in self._gone:
             return
+        if self._line_shown:
+            self._line_shown = False
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
         try:
             stream.write(text)
             stream.flush()
@@ -81,6 +106,22 @@ class Terminal:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+
+
+def wrapped_lines(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
+    """Lines whose last piece is continued below itself where it would not fit."""
+    for line in lines:
+        before = sum(cells(span.text) for span in line[:-1])
+        if width is None or not line or before + cells(line[-1].text) <= width:
+            yield line
+            continue
+        last = line[-1]
+        blanks = len(last.text) - len(last.text.lstrip())
+        indent = min(before + blanks, width // 2)
+        first, *rest = wrapped(last.text.lstrip(), indent=before + blanks, width=width)
+        yield (*line[:-1], Span(" " * blanks + first, last.style))
+        for part in rest:
+            yield (Span(" " * indent + part, last.style),)
 
 
 def _painted(line: Line) -> str:

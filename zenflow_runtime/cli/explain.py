@@ -1,0 +1,123 @@
+"""`zenflow explain`: why each step is where it is, from a manifest or from a dump."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from zenflow_core.compile import compile_plan
+from zenflow_core.dump import FORMAT, Dump, read_dump
+from zenflow_core.explain import explain, write_explanation
+from zenflow_core.instants import instant, rfc3339
+from zenflow_core.nearest import instead
+from zenflow_core.observation import FlowSeen, Observed
+from zenflow_core.plan import Plan
+from zenflow_core.reasons import Instant
+from zenflow_core.reconcile import reconcile
+from zenflow_core.spec import StepName
+from zenflow_core.state import FlowState
+from zenflow_core.styled import Line, Span, Style
+from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.files import Unread, pick_flow, read_file, say_unrunnable
+from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
+
+_START = instant("2030-01-01T00:00:00Z")
+"""The instant at which a manifest is looked at: nothing in an explanation depends on it but the instants it names."""
+
+
+@frozen
+class Moment:
+    """A state and when it was."""
+
+    state: FlowState
+    at: Instant
+
+
+def run_explanation(terminal: Terminal, file: str, step: str | None, *, name: str | None, at: str | None) -> int:
+    """Print why a step (None: the flow) is where it is; 0, 2 for an invalid file, 4 for an unknown step."""
+    text = read_file(file)
+    if isinstance(text, Unread):
+        terminal.fail(f"cannot read {text.file}: {text.why}")
+        return exits.INVALID
+    if _is_dump(text):
+        moment = _of_dump(terminal, text, file=file, at=at)
+    elif at is not None:
+        terminal.fail("--at needs a dump: a manifest has no history", f"zenflow simulate {file} --dump FILE writes one")
+        return exits.INVALID
+    else:
+        moment = _of_manifest(terminal, file, name=name, text=text)
+    if isinstance(moment, int):
+        return moment
+    steps = moment.state.plan.by_name
+    if step is not None and step not in steps:
+        terminal.fail(f"flow {moment.state.flow.name} has no step {step!r}", instead(step, steps, "it has no steps"))
+        return exits.NOT_FOUND
+    told = write_explanation(explain(moment.state, StepName(step) if step is not None else None))
+    terminal.print(wrapped_lines(_coloured(told), terminal.wrap))
+    return exits.OK
+
+
+def _is_dump(text: bytes) -> bool:
+    return text.lstrip()[:1] == b"{" and f'"format":"{FORMAT.split("/")[0]}/'.encode() in text.split(b"\n", 1)[0]
+
+
+def _of_manifest(terminal: Terminal, file: str, *, name: str | None, text: bytes) -> Moment | int:
+    picked = pick_flow(terminal, file, name, text=text)
+    if isinstance(picked, int):
+        return picked
+    plan = compile_plan(picked.flow)
+    if not isinstance(plan, Plan):
+        return say_unrunnable(terminal, picked, plan)
+    metadata = picked.flow.metadata
+    seen = FlowSeen(
+        picked.found.name,
+        metadata.namespace or "default",
+        uid=metadata.uid or "00000000-0000-0000-0000-000000000000",
+        created_at=_START,
+        labels=metadata.labels,
+        annotations=metadata.annotations,
+    )
+    decision = reconcile(plan, None, Observed(flow=seen), now=_START)
+    return Moment(decision.state, _START)
+
+
+def _of_dump(terminal: Terminal, text: bytes, *, file: str, at: str | None) -> Moment | int:
+    until = None
+    if at is not None:
+        try:
+            until = instant(at)
+        except ValueError as error:
+            terminal.fail(f"--at: {error}")
+            return exits.INVALID
+    dump = read_dump(text.decode(errors="replace").splitlines(keepends=True), file=file)
+    if not isinstance(dump, Dump):
+        for problem in dump:
+            terminal.fail(f"{problem.path} {problem.what}", problem.fix)
+        return exits.INVALID
+    if dump.cut:
+        terminal.fail(f"{file} ends in the middle of a line; what stands before it is explained")
+    moment = None
+    for step, decision in dump.replay():
+        if until is not None and step.at > until:
+            break
+        moment = Moment(decision.state, step.at)
+    if moment is None:
+        first = f"; the first decision was at {rfc3339(dump.steps[0].at)}" if dump.steps else ""
+        terminal.fail(f"{file} has no decision{' until then' if dump.steps else ''}{first}")
+        return exits.NOT_FOUND
+    return moment
+
+
+def _coloured(text: str) -> Iterator[Line]:
+    for number, each in enumerate(text.splitlines()):
+        if not number:
+            yield (Span(each, Style.HEAD),)
+            continue
+        if not each.startswith(" "):
+            yield (Span(each, Style.GOOD),)
+            continue
+        indent = len(each) - len(each.lstrip())
+        reason, _, said = each.lstrip().partition(" ")
+        style = {"Failed": Style.BAD, "Running": Style.BUSY}.get(reason, Style.WAIT)
+        yield (Span(" " * indent + reason, style), Span(f" {said}" if said else ""))

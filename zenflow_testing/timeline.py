@@ -1,0 +1,293 @@
+"""A simulation for readers: what moved when, a bar for each step, how it ended; and the same for machines.
+
+Times are virtual and counted from the flow's creation. A wide fan-out is one
+line where many equal moves stand together, and one row of bars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from attrs import frozen
+
+from zenflow_core.explain import explain, write_explanation
+from zenflow_core.facts import reason_of
+from zenflow_core.families import FAMILY, pattern, told
+from zenflow_core.instants import instant, rfc3339
+from zenflow_core.reasons import Admitted, Adopted, ApprovalRequested, JobComplete, JobSuspended
+from zenflow_core.say import say
+from zenflow_core.state import FlowPhase, StepPhase
+from zenflow_core.styled import Line, Span, Style, brief, cells, line, padded
+from zenflow_core.version import VERSION
+from zenflow_testing.gantt import chart
+from zenflow_testing.simulation import Entry, Simulation
+
+LINES: Final = 60
+"""More lines of moves than this are gathered: nobody reads them."""
+
+_WINDOWS: Final = tuple(
+    timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800, 31_536_000_000)
+)
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+GLYPHS: Final[Mapping[StepPhase, tuple[str, Style]]] = {
+    StepPhase.PENDING: ("↻", Style.WAIT),
+    StepPhase.PENDING_APPROVAL: ("◌", Style.WAIT),
+    StepPhase.RUNNING: ("●", Style.BUSY),
+    StepPhase.SUCCEEDED: ("✔", Style.GOOD),
+    StepPhase.FAILED: ("✘", Style.BAD),
+    StepPhase.SKIPPED: ("⊘", Style.DIM),
+}
+"""A shape and a colour for each phase: either alone is enough."""
+
+_SAID: Final = {StepPhase.PENDING_APPROVAL: "waiting for an approval"}
+
+
+def timeline_lines(simulation: Simulation, *, world: str, columns: int = 80, full: bool = False) -> Iterator[Line]:
+    """All of it for people. `world` says what it was played with ("seed 7"); `full` gathers nothing."""
+    steps = len(simulation.state.plan.steps)
+    head = f" in namespace {simulation.namespace}: {_count(steps, 'step')}, {world}; times are virtual"
+    yield line(Span(simulation.flow, Style.HEAD), head)
+    yield ()
+    yield from moves_lines(simulation, full=full)
+    bars = list(chart(simulation, columns=columns))
+    if bars:
+        yield ()
+        yield from bars
+    yield ()
+    yield from result_lines(simulation)
+
+
+# --- moves -----------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class _Moved:
+    """Equal moves of some steps, at one instant or close together."""
+
+    first: Entry
+    name: str
+    text: str
+    until: Entry
+
+
+def moves_lines(simulation: Simulation, *, full: bool = False) -> Iterator[Line]:
+    """One line a move; equal moves of one instant, and of a crowd of steps, share one."""
+    start = simulation.started_at
+    groups = _gathered(simulation, full=full)
+    times = [f"+{brief(group.first.at - start)}" for group in groups]
+    wide = max((len(time) for time in times), default=0)
+    phases = max((len(group.first.phase.value) for group in groups), default=0)
+    names = [group.name for group in groups]
+    column = min(max((cells(name) for name in names if cells(name) <= 28), default=0), 28)
+    for group, time, name in zip(groups, times, names, strict=True):
+        glyph, style = _glyph(group.first)
+        text = group.text
+        if group.until.at != group.first.at:
+            text = f"until +{brief(group.until.at - start)}{f': {text}' if text else ''}"
+        yield line(
+            Span(f"{time:>{wide}}  ", Style.DIM),
+            Span(f"{glyph} {group.first.phase.value:<{phases}}", style),
+            f"  {padded(name, column)}",
+            Span(f"  {text}" if text else "", Style.BAD if group.first.phase is StepPhase.FAILED else Style.DIM),
+        )
+
+
+def _glyph(entry: Entry) -> tuple[str, Style]:
+    if isinstance(entry.cause, JobSuspended):
+        return "‖", Style.WAIT
+    if entry.phase is StepPhase.PENDING and entry.origin is StepPhase.PENDING:
+        return "·", Style.DIM
+    return GLYPHS[entry.phase]
+
+
+def _gathered(simulation: Simulation, *, full: bool) -> list[_Moved]:
+    wording = _wording(simulation)
+    texts = [wording(entry) for entry in simulation.timeline]
+    exact = _gather(simulation.timeline, texts, window=timedelta(0), exactly=True)
+    if full or len(exact) <= LINES:
+        return exact
+    for window in _WINDOWS:
+        found = _gather(simulation.timeline, texts, window=window, exactly=False)
+        if len(found) <= LINES:
+            return found
+    return found
+
+
+def _gather(entries: Sequence[Entry], texts: Sequence[str], *, window: timedelta, exactly: bool) -> list[_Moved]:
+    """Moves in groups; a group begins with its first move and takes what is like it for as long as `window`."""
+    groups: list[tuple[list[Entry], list[str]]] = []
+    open_groups: dict[tuple[Any, ...], int] = {}
+    for entry, text in zip(entries, texts, strict=True):
+        like: tuple[Any, ...] = (entry.origin, entry.phase, type(entry.cause))
+        key = (*like, text) if exactly else (*like, pattern(entry.step))
+        at = open_groups.get(key)
+        if at is None or entry.at - groups[at][0][0].at > window:
+            open_groups[key] = len(groups)
+            groups.append(([entry], [text]))
+        else:
+            groups[at][0].append(entry)
+            groups[at][1].append(text)
+    return [_Moved(moved[0], _names(moved), _common(moved, said), moved[-1]) for moved, said in groups]
+
+
+def _names(moved: Sequence[Entry]) -> str:
+    """The steps of a group: of one instant by first and last, of a longer time by what their names share."""
+    names = [each.step for each in moved]
+    if moved[0].at != moved[-1].at and len(names) >= FAMILY:
+        return f"{pattern(names[0])} ({len(names)} steps)"
+    return told(names, width=36)
+
+
+def _common(moved: Sequence[Entry], said: Sequence[str]) -> str:
+    if len(set(said)) == 1:
+        return said[0]
+    return "" if isinstance(moved[0].cause, JobComplete) else reason_of(moved[0].cause)
+
+
+def _wording(simulation: Simulation) -> Callable[[Entry], str]:
+    """What to say of a move beyond its phase: instants become times of this flow, a good end its duration."""
+    began: dict[str, Entry] = {}
+    plan = simulation.state.plan
+
+    def relative(found: re.Match[str]) -> str:
+        return f"+{brief(instant(found[0]) - simulation.started_at)}"
+
+    def word(entry: Entry) -> str:
+        match entry.cause:
+            case Admitted(attempt, _):
+                began[entry.step] = entry
+                return f"attempt {attempt}" if attempt > 1 else ""
+            case Adopted():
+                began[entry.step] = entry
+            case JobComplete(at) if entry.step in began:
+                return f"in {brief(at - began[entry.step].cause.at)}"
+            case ApprovalRequested():
+                return plan.steps[plan.by_name[entry.step]].message
+            case _:
+                pass
+        return _INSTANT.sub(relative, say(entry.cause))
+
+    return word
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def result_lines(simulation: Simulation) -> Iterator[Line]:
+    """How it ended, what it took, and on what the end depended; for a flow that waits for ever, on what it waits."""
+    state = simulation.state
+    last = simulation.timeline[-1].at if simulation.timeline else simulation.started_at
+    spent = brief((simulation.ended_at or last) - simulation.started_at)
+    if simulation.stuck:
+        yield line(
+            Span("Waits for ever", Style.BAD),
+            f" ({state.record.phase.value}) from +{spent} on: nothing can move it any more. {_tallied(simulation)}",
+        )
+        for text in write_explanation(explain(state)).splitlines():
+            yield line(f"  {text}")
+        return
+    good = state.record.phase is FlowPhase.SUCCEEDED
+    yield line(
+        Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent}: {_tallied(simulation)}"
+    )
+    message = next((each.message for each in state.record.conditions if each.message), "")
+    if message:
+        yield line(Span("  because  ", Style.DIM), message)
+    chain = slowest_chain(simulation)
+    if len(chain) > 1:
+        shown = chain if len(chain) <= 10 else [*chain[:4], f"… {len(chain) - 8} more …", *chain[-4:]]
+        yield line(Span("  longest  ", Style.DIM), " → ".join(shown))
+
+
+def _tallied(simulation: Simulation) -> str:
+    records = simulation.state.records
+    counts = {phase: sum(record.phase is phase for record in records) for phase in StepPhase}
+    good = counts.pop(StepPhase.SUCCEEDED)
+    parts = [f"{good} of {_count(len(records), 'step')} succeeded" if good < len(records) else "every step succeeded"]
+    parts += [f"{number} {_SAID.get(phase, phase.value.lower())}" for phase, number in counts.items() if number]
+    manual = {step.name for step in simulation.state.plan.steps if step.manual}
+    jobs = sum(len(runs) for step, runs in simulation.attempts.items() if step not in manual)
+    retries = sum(record.retries_started for record in records)
+    of = f", {retries} of them {'a retry' if retries == 1 else 'retries'}" if retries else ""
+    return f"{', '.join(parts)}; {_count(jobs, 'Job')}{of}"
+
+
+def slowest_chain(simulation: Simulation) -> list[str]:
+    """The steps that the end waited for, from the first to the last, each with the time it took from being ready."""
+    state = simulation.state
+    ended = [(record.finished_at, -rank) for rank, record in enumerate(state.records) if record.finished_at is not None]
+    if not ended:
+        return []
+    rank = -max(ended)[1]
+    chain: list[str] = []
+    while True:
+        step, record = state.plan.steps[rank], state.records[rank]
+        assert record.finished_at is not None, "a chain is made of steps that ended"
+        upstream = step.upstream
+        if step.rank >= state.plan.main and not upstream:
+            upstream = tuple(range(state.plan.main))
+        before = [(at, -each) for each in upstream if (at := state.records[each].finished_at) is not None]
+        since = max(before)[0] if before else simulation.started_at
+        chain.append(f"{step.name} {brief(max(record.finished_at - since, timedelta(0)))}")
+        if not before:
+            return chain[::-1]
+        rank = -max(before)[1]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# --- for machines ----------------------------------------------------------------------------------------------------
+
+
+def simulation_json(simulation: Simulation) -> dict[str, Any]:
+    """The document of `zenflow simulate -o json`; no wall clock is in it."""
+    state = simulation.state
+    ready = next((each for each in state.record.conditions if each.type == "Ready"), None)
+    return {
+        "flow": simulation.flow,
+        "phase": state.record.phase.value,
+        "reason": ready.reason if ready is not None else "",
+        "endedAt": None if simulation.ended_at is None else rfc3339(simulation.ended_at),
+        "steps": [
+            {
+                "name": step.name,
+                "phase": state.records[step.rank].phase.value,
+                "reason": _reason(simulation, step.rank),
+                "attempts": [
+                    {
+                        "number": each.number,
+                        "startedAt": rfc3339(each.started_at),
+                        "finishedAt": None if each.finished_at is None else rfc3339(each.finished_at),
+                        "reason": each.ending,
+                    }
+                    for each in simulation.attempts.get(step.name, ())
+                ],
+            }
+            for step in sorted(state.plan.steps, key=lambda step: step.row)
+        ],
+        "timeline": [
+            {
+                "at": rfc3339(each.at),
+                "step": each.step,
+                "from": each.origin.value,
+                "to": each.phase.value,
+                "reason": reason_of(each.cause),
+            }
+            for each in simulation.timeline
+        ],
+        "version": VERSION,
+    }
+
+
+def _reason(simulation: Simulation, rank: int) -> str:
+    """What brought a step where it is, or what keeps it where nothing has moved it yet."""
+    record = simulation.state.records[rank]
+    if record.settled or not record.holds:
+        return reason_of(record.cause) if record.cause is not None else ""
+    return reason_of(record.holds[0])
