@@ -49,14 +49,14 @@ def parse_quantity(value: object) -> Fraction | None:
     JSON numbers are accepted, as the API server does: `cpu: 2` is "2".
     """
     match value:
+        case str():
+            text = value
         case bool():
             return None
         case int():
             return Fraction(value)
         case float():
             text = repr(value)
-        case str():
-            text = value
         case _:
             return None
     return _read(text) if len(text) <= _CHARACTERS else None

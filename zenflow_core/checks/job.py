@@ -228,24 +228,23 @@ def _image(image: object, path: str) -> Iterator[Finding]:
 
 
 def _resources(resources: Mapping[str, Any], path: str) -> Iterator[Finding]:
-    amounts: dict[tuple[str, str], Any] = {}
-    for group in ("requests", "limits"):
-        for name, text in mapping(resources, group).items():
-            if is_open(text):
-                continue
-            where = below(f"{path}.{group}", name)
+    requests, limits = mapping(resources, "requests"), mapping(resources, "limits")
+    for group, amounts in (("requests", requests), ("limits", limits)):
+        for name, text in amounts.items():
             amount = parse_quantity(text)
-            if amount is None:
+            if amount is None and not is_open(text):
                 what = f"{shown(str(text))} is not a quantity"
-                yield Finding("ZF513", where, what, "write a number with a unit, for instance 500m or 128Mi")
-            elif amount < 0:
-                yield Finding("ZF513", where, f"{text} is below zero", "write a quantity of zero or more")
-            else:
-                amounts[group, name] = amount
-    for (group, name), amount in amounts.items():
-        limit = amounts.get(("limits", name))
-        if group == "requests" and limit is not None and limit < amount:
-            asked, allowed = resources["requests"][name], resources["limits"][name]
+                fix = "write a number with a unit, for instance 500m or 128Mi"
+                yield Finding("ZF513", below(f"{path}.{group}", name), what, fix)
+            elif amount is not None and amount.numerator < 0:
+                what = f"{text} is below zero"
+                yield Finding("ZF513", below(f"{path}.{group}", name), what, "write a quantity of zero or more")
+    for name, asked in requests.items():
+        allowed = limits.get(name, asked)
+        if allowed == asked:
+            continue
+        request, limit = parse_quantity(asked), parse_quantity(allowed)
+        if request is not None and limit is not None and 0 <= limit < request:
             what = f"the limit {allowed} is below the request {asked}"
             yield Finding("ZF513", below(f"{path}.limits", name), what, f"write {asked} or more, or lower the request")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from zenflow_core.checks.finding import Finding
 from zenflow_core.checks.job import check_job, kind_problem
@@ -57,7 +57,7 @@ class Templates:
         user = self._users.get(text)
         if user is None:
             plain = _without_nulls(template) if ": null" in text else template
-            self._users[text] = user = _User(path, _checked(plain))
+            self._users[text] = user = _User(path, _checked(plain, _compiler(text)))
         else:
             user.more += 1
         return user.job
@@ -71,14 +71,27 @@ class Templates:
                 report.add(finding.rule, path, finding.what + also, finding.fix)
 
 
-def _checked(template: JobTemplate) -> CheckedJob:
+_Compiler: TypeAlias = Callable[[Mapping[str, Any]], Template]
+
+
+def _compiler(text: str) -> _Compiler:
+    """How to compile a template that is written like this: without braces there is nothing to be looked for."""
+    if "{{" in text or "${" in text:
+        return lambda job: compile_template(job, field_type=field_type)
+    return lambda job: evolve(_PLAIN, source=job)
+
+
+_PLAIN: Final = compile_template({})
+
+
+def _checked(template: JobTemplate, compiled: _Compiler) -> CheckedJob:
     wrong_kind = kind_problem(template)
     if wrong_kind is not None:
         # Another kind has other fields: what the Job schema says about them would only confuse.
-        return CheckedJob(compile_template(_JOB), (wrong_kind,))
+        return CheckedJob(compiled(_JOB), (wrong_kind,))
     job = job_of(template)
     findings = tuple(check_schema(template))
-    return CheckedJob(compile_template(job, field_type=field_type), (*findings, *check_job(template)))
+    return CheckedJob(compiled(job), (*findings, *check_job(template)))
 
 
 def job_of(template: JobTemplate) -> dict[str, Any]:
