@@ -22,6 +22,10 @@ Json: TypeAlias = Any
 MAX_OPERATIONS = 10_000
 """An API server refuses a longer JSON Patch with 413."""
 
+# Tuples made once: `dict | list` would be built anew at every look.
+_CONTAINERS = (dict, list)
+_OBJECTS = (dict, Mapping)
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -137,7 +141,7 @@ class _Draft:
 
     def parent(self, tokens: Sequence[str], *, path: str) -> Json:
         """Our own copy of the container that holds the last token; everything above it is ours, too."""
-        if not isinstance(self.root, dict | list):
+        if not isinstance(self.root, _CONTAINERS):
             raise PatchError(f"path {path}: the document is {self.root!r}, which has no members")
         here = self.root = self.own(self.root)
         for token in tokens[:-1]:
@@ -148,7 +152,7 @@ class _Draft:
             else:
                 key = _index(token, len(here), path=path)
             child = here[key]
-            if not isinstance(child, dict | list):
+            if not isinstance(child, _CONTAINERS):
                 raise PatchError(f"path {path}: {token!r} is {child!r}, which has no members")
             mine = self.own(child)
             if mine is not child:
@@ -217,7 +221,7 @@ def apply(document: Json, operations: Sequence[Mapping[str, Any]]) -> Patched:
         raise MalformedPatchError("a JSON Patch is a list of operations")
     draft = _Draft(document)
     for operation in operations:
-        if not isinstance(operation, Mapping):
+        if not isinstance(operation, _OBJECTS):
             raise MalformedPatchError(f"an operation is an object, not {operation!r}")
         _carry_out(draft, operation)
     return Patched(draft.root, draft.grown)
