@@ -29,6 +29,8 @@ LISTED: Final = 8
 """Steps of the frontier that are explained; the others are counted."""
 MOVERS: Final = 5
 """Sentences about what would move it."""
+ONE_LINE: Final = 100
+"""Sentences that are longer together get a line each."""
 
 _IT: Final = "{}"
 """Where the name goes in a sentence; what begins with it happens without a person."""
@@ -279,8 +281,11 @@ def write_explanation(told: Explanation) -> str:
     for indent, reason, text in rows:
         head = " " * indent + reason
         lines.append(f"{head}{' ' * (column - len(head))}{text}".rstrip())
-    if told.to_move:
-        lines.append(f"To move it: {'; '.join(told.to_move)}.")
+    movers = f"To move it: {'; '.join(told.to_move)}."
+    if len(told.to_move) > 1 and len(movers) > ONE_LINE:
+        lines += ["To move it:", *(f"  - {each}" for each in told.to_move)]
+    elif told.to_move:
+        lines.append(movers)
     return "".join(f"{line}\n" for line in lines)
 
 

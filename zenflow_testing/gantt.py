@@ -171,15 +171,32 @@ def _rows(simulation: Simulation, end: Instant) -> list[_Row]:
     steps = simulation.state.plan.steps
     if len(steps) <= ROWS:
         return [_Row(step.name, (step,), lives[step.rank]) for step in steps]
-    grouped = families((step.manual, step.name, step) for step in steps)
+    level = _levels(steps)
+    grouped = families((level[step.rank], step.name, step) for step in steps)
+    if len(grouped) > ROWS:
+        grouped = families((step.manual, step.name, step) for step in steps)
     return [
         _Row(
-            members[0].name if len(members) == 1 else f"{pattern(members[0].name)} ({len(members)})",
+            _label_of(members),
             tuple(members),
             tuple(stretch for step in members for stretch in lives[step.rank]),
         )
         for members in grouped
     ]
+
+
+def _levels(steps: Sequence[PlannedStep]) -> list[int]:
+    """How many steps stand before each one, along its longest chain."""
+    level: list[int] = []
+    for step in steps:
+        level.append(max((level[before] + 1 for before in step.upstream), default=0))
+    return level
+
+
+def _label_of(members: Sequence[PlannedStep]) -> str:
+    if len(members) == 1:
+        return members[0].name
+    return f"{pattern(members[0].name)} ({len(members)})"
 
 
 def _without(life: tuple[Stretch, ...], holes: list[Stretch]) -> tuple[Stretch, ...]:

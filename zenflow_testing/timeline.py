@@ -153,9 +153,6 @@ def _wording(simulation: Simulation) -> Callable[[Entry], str]:
     began: dict[str, Entry] = {}
     plan = simulation.state.plan
 
-    def relative(found: re.Match[str]) -> str:
-        return f"+{brief(instant(found[0]) - simulation.started_at)}"
-
     def word(entry: Entry) -> str:
         match entry.cause:
             case Admitted(attempt, _):
@@ -169,9 +166,14 @@ def _wording(simulation: Simulation) -> Callable[[Entry], str]:
                 return plan.steps[plan.by_name[entry.step]].message
             case _:
                 pass
-        return _INSTANT.sub(relative, say(entry.cause))
+        return _relative(simulation, say(entry.cause))
 
     return word
+
+
+def _relative(simulation: Simulation, text: str) -> str:
+    """`text` with instants as times since the flow's creation, which is how all of this counts."""
+    return _INSTANT.sub(lambda found: f"+{brief(instant(found[0]) - simulation.started_at)}", text)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
@@ -183,37 +185,36 @@ def result_lines(simulation: Simulation) -> Iterator[Line]:
     last = simulation.timeline[-1].at if simulation.timeline else simulation.started_at
     spent = brief((simulation.ended_at or last) - simulation.started_at)
     if simulation.stuck:
-        yield line(
-            Span("Waits for ever", Style.BAD),
-            f" ({state.record.phase.value}) from +{spent} on: nothing can move it any more. {_tallied(simulation)}",
-        )
+        yield line(Span("Waits for ever", Style.BAD), f" from +{spent} on: nothing can move it any more")
+        yield from _tallied(simulation)
+        yield ()
         for text in write_explanation(explain(state)).splitlines():
-            yield line(f"  {text}")
+            yield line(_relative(simulation, text))
         return
     good = state.record.phase is FlowPhase.SUCCEEDED
-    yield line(
-        Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent}: {_tallied(simulation)}"
-    )
+    yield line(Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent} of virtual time")
     message = next((each.message for each in state.record.conditions if each.message), "")
     if message:
-        yield line(Span("  because  ", Style.DIM), message)
+        yield line(Span("  because  ", Style.DIM), _relative(simulation, message))
+    yield from _tallied(simulation)
     chain = slowest_chain(simulation)
     if len(chain) > 1:
         shown = chain if len(chain) <= 10 else [*chain[:4], f"… {len(chain) - 8} more …", *chain[-4:]]
         yield line(Span("  longest  ", Style.DIM), " → ".join(shown))
 
 
-def _tallied(simulation: Simulation) -> str:
+def _tallied(simulation: Simulation) -> Iterator[Line]:
     records = simulation.state.records
     counts = {phase: sum(record.phase is phase for record in records) for phase in StepPhase}
     good = counts.pop(StepPhase.SUCCEEDED)
-    parts = [f"{good} of {_count(len(records), 'step')} succeeded" if good < len(records) else "every step succeeded"]
-    parts += [f"{number} {_SAID.get(phase, phase.value.lower())}" for phase, number in counts.items() if number]
+    parts = [f"{good:,} of {len(records):,} succeeded" if good < len(records) else f"all {len(records):,} succeeded"]
+    parts += [f"{number:,} {_SAID.get(phase, phase.value.lower())}" for phase, number in counts.items() if number]
+    yield line(Span("  steps    ", Style.DIM), ", ".join(parts))
     manual = {step.name for step in simulation.state.plan.steps if step.manual}
     jobs = sum(len(runs) for step, runs in simulation.attempts.items() if step not in manual)
     retries = sum(record.retries_started for record in records)
-    of = f", {retries} of them {'a retry' if retries == 1 else 'retries'}" if retries else ""
-    return f"{', '.join(parts)}; {_count(jobs, 'Job')}{of}"
+    of = f", {retries:,} of them {'a retry' if retries == 1 else 'retries'}" if retries else ""
+    yield line(Span("  Jobs     ", Style.DIM), f"{jobs:,}{of}")
 
 
 def slowest_chain(simulation: Simulation) -> list[str]:

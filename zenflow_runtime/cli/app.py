@@ -187,7 +187,7 @@ def make_app(terminal: Terminal) -> App:
         name
             Which flow, if a manifest has several.
         at
-            The moment in question, for instance 2030-01-01T00:05:00Z; the end of the dump without it.
+            The moment in question: +5m (from the dump's first decision) or an instant; its end without it.
         """
         from zenflow_runtime.cli.explain import run_explanation
 

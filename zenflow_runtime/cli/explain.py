@@ -8,6 +8,7 @@ from attrs import frozen
 
 from zenflow_core.compile import compile_plan
 from zenflow_core.dump import FORMAT, Dump, read_dump
+from zenflow_core.durations import MalformedDuration, parse_duration
 from zenflow_core.explain import explain, write_explanation
 from zenflow_core.instants import instant, rfc3339
 from zenflow_core.nearest import instead
@@ -21,9 +22,7 @@ from zenflow_core.styled import Line, Span, Style
 from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.files import Unread, pick_flow, read_file, say_unrunnable
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
-
-_START = instant("2030-01-01T00:00:00Z")
-"""The instant at which a manifest is looked at: nothing in an explanation depends on it but the instants it names."""
+from zenflow_testing.clock import EPOCH
 
 
 @frozen
@@ -74,26 +73,23 @@ def _of_manifest(terminal: Terminal, file: str, *, name: str | None, text: bytes
         picked.found.name,
         metadata.namespace or "default",
         uid=metadata.uid or "00000000-0000-0000-0000-000000000000",
-        created_at=_START,
+        created_at=EPOCH,
         labels=metadata.labels,
         annotations=metadata.annotations,
     )
-    decision = reconcile(plan, None, Observed(flow=seen), now=_START)
-    return Moment(decision.state, _START)
+    decision = reconcile(plan, None, Observed(flow=seen), now=EPOCH)
+    return Moment(decision.state, EPOCH)
 
 
 def _of_dump(terminal: Terminal, text: bytes, *, file: str, at: str | None) -> Moment | int:
-    until = None
-    if at is not None:
-        try:
-            until = instant(at)
-        except ValueError as error:
-            terminal.fail(f"--at: {error}")
-            return exits.INVALID
     dump = read_dump(text.decode(errors="replace").splitlines(keepends=True), file=file)
     if not isinstance(dump, Dump):
         for problem in dump:
             terminal.fail(f"{problem.path} {problem.what}", problem.fix)
+        return exits.INVALID
+    until = _moment_asked(at, dump)
+    if isinstance(until, str):
+        terminal.fail(f"--at: {until}")
         return exits.INVALID
     if dump.cut:
         terminal.fail(f"{file} ends in the middle of a line; what stands before it is explained")
@@ -109,12 +105,25 @@ def _of_dump(terminal: Terminal, text: bytes, *, file: str, at: str | None) -> M
     return moment
 
 
+def _moment_asked(at: str | None, dump: Dump) -> Instant | str | None:
+    """The instant that `--at` names, counted from the first decision if it begins with a plus; or what is wrong."""
+    if at is None or not dump.steps:
+        return None
+    if at.startswith("+"):
+        after = parse_duration(at[1:])
+        return f"{after.what}; {after.fix}" if isinstance(after, MalformedDuration) else dump.steps[0].at + after
+    try:
+        return instant(at)
+    except ValueError as error:
+        return str(error)
+
+
 def _coloured(text: str) -> Iterator[Line]:
     for number, each in enumerate(text.splitlines()):
         if not number:
             yield (Span(each, Style.HEAD),)
             continue
-        if not each.startswith(" "):
+        if not each.startswith(" ") or each.startswith("  - "):
             yield (Span(each, Style.GOOD),)
             continue
         indent = len(each) - len(each.lstrip())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import nullcontext
+from typing import TextIO
 
 from attrs import frozen
 
@@ -102,17 +102,15 @@ def run_simulation(
     prepared = prepare(terminal, file, name=name, outcomes=outcomes, seed=seed, given=given)
     if isinstance(prepared, int):
         return prepared
-    with ExitStack() as stack:
-        write: Callable[[str], None] | None = None
-        if dump is not None:
-            try:
-                write = _into(stack, dump)
-            except OSError as error:
-                terminal.fail(f"cannot write {dump}: {(error.strerror or str(error)).lower()}")
-                return exits.INVALID
-        simulation = simulate(
-            prepared.flow, prepared.plan, prepared.world.outcomes, dump=write, progress=terminal.progress()
-        )
+    if dump == STDIN:
+        terminal.fail("--dump - is not possible: stdout is for the timeline", "name a file")
+        return exits.INVALID
+    try:
+        with nullcontext() if dump is None else open(dump, "w", encoding="utf-8") as stream:
+            simulation = _play(terminal, prepared, stream)
+    except OSError as error:
+        terminal.fail(f"cannot write {dump}: {(error.strerror or str(error)).lower()}")
+        return exits.INVALID
     if output == "json":
         from zenflow_runtime.cli.reports import to_json
         from zenflow_testing.timeline import simulation_json
@@ -126,15 +124,18 @@ def run_simulation(
     return exit_code(simulation)
 
 
-def _into(stack: ExitStack, dump: str) -> Callable[[str], None]:
-    if dump == STDIN:
-        raise OSError(22, "stdout is for the timeline; name a file")
-    stream = stack.enter_context(open(dump, "w", encoding="utf-8", errors="surrogateescape"))
-
+def _play(terminal: Terminal, prepared: Prepared, dump: TextIO | None) -> Simulation:
     def write(text: str) -> None:
-        stream.write(text)
+        assert dump is not None, "handed over only with a file"
+        dump.write(text)
 
-    return write
+    return simulate(
+        prepared.flow,
+        prepared.plan,
+        prepared.world.outcomes,
+        dump=None if dump is None else write,
+        progress=terminal.progress(),
+    )
 
 
 def exit_code(simulation: Simulation) -> int:
