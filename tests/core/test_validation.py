@@ -172,6 +172,9 @@ CONDITIONS = [
           step("a", when="steps.a.phase == 'Failed'")),
     finds("ZF302", "spec.steps[0].when", "which itself waits for this step", "runs after this step",
           step("a", when="steps.b.phase == 'Failed'"), step("b", "a")),
+    finds("ZF302", "spec.finally[0].when", "'last', which this step does not wait for", "add 'last'",
+          step("a"), called="a finally step that is not upstream",
+          **{"finally": [step("end", when="steps.last.phase == 'Failed'"), step("last")]}),
     finds("ZF302", "spec.steps[0].when", "a step of finally and runs after this one", "spec.steps",
           step("a", when="steps.end.phase == 'Failed'"), **{"finally": [step("end")]}),
 ]  # fmt: skip
@@ -273,7 +276,7 @@ TEMPLATES = [
           step(template={**job(), "kind": "Deployment"})),
     finds("ZF506", "spec.steps[0].template.apiVersion", "found 'batch/v1beta1'", "apiVersion: batch/v1",
           step(template={**job(), "apiVersion": "batch/v1beta1"})),
-    finds("ZF507", f"{JOB_SPEC}.backoffLimit", "expected a whole number, found the text '3'", "whole number",
+    finds("ZF507", f"{JOB_SPEC}.backoffLimit", "expected a whole number, found the text '3'", "3 without quotes",
           step(template=job({"backoffLimit": "3"}))),
     finds("ZF507", f"{MAIN}.env[0].value", "expected text, found the number 5432", '"5432"',
           step(template=job(env=[{"name": "PORT", "value": 5432}]))),

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from zenflow_core.checks.finding import Finding, is_open
 from zenflow_core.checks.syntax import shown, some_of
 from zenflow_core.nearest import instead
-from zenflow_core.placeholders import FieldType, Path
+from zenflow_core.placeholder_values import FieldType, convert
+from zenflow_core.placeholders import Path
 from zenflow_core.problems import below
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _KINDS: Final = {
     "array": "a list",
     "object": "a mapping",
 }
-_CONVERTED: Final = frozenset({"integer", "number", "boolean"})
+_CONVERTED: Final[tuple[FieldType, ...]] = ("integer", "number", "boolean")
 """What a placeholder that is the whole of a text can become."""
 
 _REPORTED_ELSEWHERE: Final = frozenset({"containers", "template", "name", "mountPath", "image"})
@@ -82,13 +83,15 @@ def _finding(error: jsonschema_rs.ValidationError, part: Mapping[str, Any]) -> I
 
 
 def _wrong_type(value: Any, types: list[str], path: str) -> Iterator[Finding]:
-    if is_open(value) and not _CONVERTED.isdisjoint(types):
+    if is_open(value) and any(kind in types for kind in _CONVERTED):
         return
     found = _said(value)
     expected = " or ".join(_KINDS[name] for name in types)
     fix = f"write {expected}"
     if types == ["string"] and isinstance(value, (bool, int, float)):
         fix = f"put it in quotes: {json.dumps(json.dumps(value))}"
+    elif isinstance(value, str) and any(kind in types and convert(value, kind) is not None for kind in _CONVERTED):
+        fix = f"write {value.strip()} without quotes"
     elif types == ["array"] and isinstance(value, str):
         fix = f"write a list: [{json.dumps(value)}]" if len(value) < 40 else "write a list"
     yield Finding("ZF507", path, f"expected {expected}, found {found}", fix)
