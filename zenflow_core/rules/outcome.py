@@ -58,6 +58,9 @@ def _too_late(view: StepView, at: Instant) -> bool:
 def _suspended(view: StepView, seen: Seen) -> JobSuspended | JobResumed | JobIsSuspended | None:
     assert view.record.watch is not None, "a running step has a watch"
     runs = view.record.watch.since is not None
-    if seen.suspended_since is not None:
-        return JobSuspended(seen.suspended_since) if runs else JobIsSuspended(seen.suspended_since)
+    since = seen.suspended_since
+    if since is not None and runs:
+        return None if _too_late(view, since) else JobSuspended(since)
+    if since is not None:
+        return JobIsSuspended(since)
     return None if runs else JobResumed(seen.resumed_at or view.now)

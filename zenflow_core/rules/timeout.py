@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from zenflow_core.observation import Seen
+from typing import assert_never
+
+from zenflow_core.observation import Complete, Gone, Refused, Seen
 from zenflow_core.reasons import AttemptFailed, AttemptFailure, Instant, RetriesExhausted, RunsUntil, StepTimedOut
 from zenflow_core.rules.retry import after_failure
 from zenflow_core.state import StepPhase
@@ -22,7 +24,8 @@ def timeout(view: StepView) -> StepTimedOut | AttemptFailed | RetriesExhausted |
     The deadline counts from the attempt's Job, so a retry gets the whole time
     again, and a Job that was never created cannot time out. At the deadline
     itself the attempt has timed out: a wake set for an instant must find
-    something to do at that instant.
+    something to do at that instant. A Job that is gone by then has timed out, too;
+    one that was Complete before it has not, however late we look.
     """
     at = deadline(view)
     if at is None:
@@ -31,6 +34,12 @@ def timeout(view: StepView) -> StepTimedOut | AttemptFailed | RetriesExhausted |
         return RunsUntil(at)
     if view.record.phase is StepPhase.PENDING_APPROVAL:
         return StepTimedOut(at)
-    if not isinstance(view.attempt(view.record.attempt), Seen):
-        return None
-    return after_failure(view, StepTimedOut(at))
+    match view.attempt(view.record.attempt):
+        case Seen(outcome=Complete(at=end)) if end < at:
+            return None  # in time; `outcome` holds it until its result has been read
+        case Seen() | Gone():
+            return after_failure(view, StepTimedOut(at))
+        case Refused() | None:
+            return None
+        case never:
+            assert_never(never)
