@@ -33,7 +33,9 @@ _NOT_STORED = frozenset({"outputs", "reads"})
 
 
 def camel(name: str) -> str:
-    """The wire name of a field."""
+    """The wire name of a field. `reason` is the fact's own name, so a field called so is `because`."""
+    if name == _REASON:
+        return "because"
     head, *rest = name.split("_")
     return head + "".join(word.title() for word in rest)
 

@@ -156,7 +156,8 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
     elif observed.inputs:
         dirty.update(_readers(wave, observed))
     record = _settle(wave, state, record, dirty, now)
-    return _conclude(wave, state, record, now)
+    asked = everything or observed.flow is not None or FLOW in due
+    return _conclude(wave, state, record, now, flow_asked=asked)
 
 
 def _view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> FlowView:
@@ -229,7 +230,7 @@ def _main_settled(wave: Wave) -> bool:
     return wave.tally.main_settled == wave.plan.main
 
 
-def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Decision:
+def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *, flow_asked: bool) -> Decision:
     """Close the flow if it is over, then read off what the cluster is owed."""
     plan = state.plan
     view = wave.flow
@@ -270,7 +271,7 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
             step = wave.view(rank)
             create += ensured(step)
             release += released(step)
-    if expired:
+    if expired and (flow_asked or state.record.completed_at is None):
         release.append(DeleteFlow(state.flow.name, state.flow.uid))
     record = state.record if record == state.record else record
     write = record is not state.record or bool(wave.material)

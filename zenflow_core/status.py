@@ -96,7 +96,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
     if isinstance(reason, str):
         data = dict(row.get("cause", {}))
         usual = _usual_instant(row)
-        if "at" not in data and usual is not None:
+        if "at" not in data and usual is not None and reason not in _WITHOUT_INSTANT:
             data["at"] = usual
         if "attempt" not in data and reason in _COUNTED:
             data["attempt"] = attempt
@@ -123,6 +123,8 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
 
 
 _COUNTED = frozenset({"Admitted", "Adopted", "AttemptFailed"})
+_WITHOUT_INSTANT = frozenset({"AttemptFailed", "RetriesExhausted"})
+"""Their instant is that of the failure that they carry."""
 
 
 def _usual_instant(row: Mapping[str, Any]) -> Any:
