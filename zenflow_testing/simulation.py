@@ -24,7 +24,7 @@ from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState, StepPhase
 from zenflow_testing.clock import VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits
-from zenflow_testing.demands import documents
+from zenflow_testing.demands import demands_of
 from zenflow_testing.garbage import GarbageCollector
 from zenflow_testing.operator import Flow, Operator, Watcher
 from zenflow_testing.outcomes import Outcomes
@@ -109,6 +109,8 @@ class _Recorder:
                 pass
 
 
+_COMPACT = 0xFF
+"""How often the watch log is cut, in decisions less one: it would hold a copy of the flow for each write."""
 _OPEN = (StepPhase.RUNNING, StepPhase.PENDING_APPROVAL)
 
 
@@ -133,15 +135,15 @@ def simulate(
     start = clock.now
     cluster = Cluster(clock, limits=limits or ClusterLimits())
     garbage = GarbageCollector(cluster)
-    world = World(cluster, outcomes, documents=documents(plan))
+    world = World(cluster, outcomes, demands=demands_of(plan))
     recorder = _Recorder(dump, watcher)
+    namespace = flow.metadata.namespace or NAMESPACE
     operator = Operator(
         cluster,
-        read_input=lambda ref: _read(world, ref),
+        read_input=lambda ref: _read(world, ref, namespace),
         watcher=recorder,
         compile_with=lambda obj: plan if obj["metadata"]["generation"] == 1 else None,
     )
-    namespace = flow.metadata.namespace or NAMESPACE
     with cluster.without_hooks():
         obj = cluster.create("JobFlow", write_flow(flow), namespace=namespace)
     name = obj["metadata"]["name"]
@@ -151,7 +153,7 @@ def simulate(
     while True:
         operator.call()
         for step, at in recorder.asked:
-            world.ask_approval(namespace, name, step, at=at)
+            world.approval_asked(obj, step, at=at)
         recorder.asked.clear()
         state = recorder.state
         assert state is not None, "the first call decides"
@@ -165,6 +167,8 @@ def simulate(
         clock.advance_to(max(min(due), clock.now))
         world.run_due()
         garbage.run_due()
+        if recorder.decisions & _COMPACT == 0:
+            cluster.compact(cluster.resource_version)  # every watcher has seen it all
     return Simulation(
         flow=name,
         namespace=namespace,
@@ -178,6 +182,6 @@ def simulate(
     )
 
 
-def _read(world: World, ref: ConfigMapKey) -> Lookup:
-    value = world.config_map_value(ref.name, ref.key)
+def _read(world: World, ref: ConfigMapKey, namespace: str) -> Lookup:
+    value = world.config_map_value(ref.name, ref.key, namespace=namespace)
     return Absent(f"ConfigMap {ref.name} has no key {ref.key}") if value is None else Present(value)
