@@ -594,6 +594,7 @@ FINALLY = {"finally": [step("end", when="flow.phase == 'Failed' && steps.a.phase
         fine("a factor of 1.0 and one that overflows", step("a", retryPolicy=retry(factor=1.0)),
              step("b", retryPolicy=retry(factor=1e308))),
         fine("a timeout of exactly 30 days", step(timeoutSeconds=2_592_000)),
+        fine("two deadlines of one length", step(timeoutSeconds=60, template=job({"activeDeadlineSeconds": 60}))),
         fine("few retries on both levels", step(retryPolicy=retry(1), template=job({"backoffLimit": 3}))),
         fine("two dots within a name of a path", step(outputs=output_artifact(path="/out/a..b"))),
         fine("an artifact of a step upstream", step("a", outputs=output_artifact()),
@@ -661,6 +662,13 @@ def test_a_wrong_shared_template_is_told_where_it_stands() -> None:
 
 def test_problems_are_bounded() -> None:
     assert len(validate(flow(*(step(f"s{number}", "x", type="Manual") for number in range(3_000))))) == PROBLEMS
+
+
+def test_wrong_conditions_are_bounded_as_each_is_dear_to_explain() -> None:
+    wrong = [step(f"s{number}", type="Manual", when="steps.t.phase == 'Failed'") for number in range(110)]
+    found = validate(flow(*wrong))
+    assert [problem.path for problem in found] == [f"spec.steps[{number}].when" for number in range(101)]
+    assert "none is looked at" in found[100].what
 
 
 def test_a_broken_graph_does_not_add_reports_of_what_is_not_upstream() -> None:

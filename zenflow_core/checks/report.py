@@ -40,6 +40,11 @@ class Report:
         self._guesses += 1
         return instead(name, known if self._guesses <= _GUESSES else (), none)
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many problems as are told: what is dear to look for need not be looked for then."""
+        return self.errors >= PROBLEMS
+
     def problems(self) -> tuple[Problem, ...]:
         """What keeps the flow from running, in the order of the spec."""
         return self._sorted(Severity.ERROR)
