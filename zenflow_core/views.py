@@ -88,9 +88,9 @@ class StepView:
         return None
 
     def ready_at(self) -> Instant:
-        """When the last dependency settled; without any, when the flow started."""
-        start = self.flow.record.started_at or self.now
-        return max((r.finished_at for r in self.upstream if r.finished_at is not None), default=start)
+        """When the last dependency settled; without any, when the step's part of the flow began."""
+        begun = self.flow.record.started_at if self.main else self.flow.last_end
+        return max((r.finished_at for r in self.upstream if r.finished_at is not None), default=begun or self.now)
 
 
 Rule: TypeAlias = Callable[[StepView], Cause | Hold | None]

@@ -26,7 +26,8 @@ SPARES_FINALLY = (Stopped, Replaced)
 def cancellation(view: StepView) -> FlowEnded | RetryAbandoned | None:
     """End every unsettled step once the flow has been ended from outside.
 
-    `finally` steps live on after Stopped and Replaced, until a Terminate or the deletion.
+    `finally` steps live on after Stopped and Replaced, until a Terminate or the deletion,
+    if the flow had started.
     """
     ended = view.flow.record.ended
     if not isinstance(ended, FROM_OUTSIDE):
@@ -37,7 +38,8 @@ def cancellation(view: StepView) -> FlowEnded | RetryAbandoned | None:
 
 
 def _no_finally(flow: FlowView) -> bool:
-    return flow.plan.shutdown is Shutdown.TERMINATE or flow.seen.deleting_since is not None
+    started = flow.record.started_at is not None  # else there is nothing to clean up
+    return not started or flow.plan.shutdown is Shutdown.TERMINATE or flow.seen.deleting_since is not None
 
 
 def validity(flow: FlowView) -> ValidationFailed | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zenflow_core.reasons import ActiveDeadlineExceeded, FlowEnded, FlowRunsUntil, RetryAbandoned
 from zenflow_core.rules.expiry import give_up
+from zenflow_core.rules.timeout import completed
 from zenflow_core.views import FlowView, StepView
 
 FINALLY_DEADLINE_EXCEEDED = "FinallyDeadlineExceeded"
@@ -26,6 +27,6 @@ def finally_time(flow: FlowView) -> FlowRunsUntil | None:
 def finally_deadline(view: StepView) -> FlowEnded | RetryAbandoned | None:
     """End what is left of `finally` at its own deadline, which counts from the end of the last main step."""
     at = view.flow.finally_deadline
-    if view.main or at is None or view.now < at:
+    if view.main or at is None or view.now < at or completed(view):
         return None
     return give_up(view, at, FINALLY_DEADLINE_EXCEEDED)

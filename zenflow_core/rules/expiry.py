@@ -5,7 +5,9 @@ Asked after a step's own outcome: what has happened counts, even if we look late
 
 from __future__ import annotations
 
+from zenflow_core.facts import reason_of
 from zenflow_core.reasons import FlowCause, FlowEnded, FlowFailing, Instant, RetryAbandoned
+from zenflow_core.rules.timeout import completed
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
@@ -16,7 +18,7 @@ def expiry(view: StepView) -> FlowEnded | FlowFailing | RetryAbandoned | None:
     A first fatal failure *drains*: nothing new starts, what runs may finish. With
     `failFast` the running steps end too. The flow's own ends stop everything.
     """
-    if not view.main:
+    if not view.main or completed(view):
         return None
     if view.flow.record.ended is not None:
         return end_with(view, view.flow.record.ended)
@@ -32,7 +34,7 @@ def expiry(view: StepView) -> FlowEnded | FlowFailing | RetryAbandoned | None:
 
 def end_with(view: StepView, ended: FlowCause) -> FlowEnded | RetryAbandoned:
     """How a step ends with its flow."""
-    return give_up(view, ended.at, type(ended).__name__)
+    return give_up(view, ended.at, reason_of(ended))
 
 
 def give_up(view: StepView, at: Instant, reason: str) -> FlowEnded | RetryAbandoned:

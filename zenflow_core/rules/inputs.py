@@ -19,6 +19,7 @@ from zenflow_core.rules.dependencies import settled_upstream
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
+
 @frozen
 class Values:
     """Every input of a step that is not a Secret's, by name."""

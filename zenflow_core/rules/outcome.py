@@ -8,26 +8,41 @@ compares instants and leaves the rest to `expiry` and `timeout`.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from zenflow_core.observation import Complete, Failed, Gone, Refused, Seen
 from zenflow_core.reasons import (
+    AttemptFailed,
     AttemptFailure,
-    Cause,
-    Hold,
-    Instant,
+    JobComplete,
     JobFailed,
     JobIsSuspended,
     JobLost,
+    JobNameTaken,
+    JobRefused,
+    JobRejected,
     JobResumed,
     JobSuspended,
+    NamespaceTerminating,
+    NeedsOutput,
+    OutputMissing,
+    RetriesExhausted,
 )
 from zenflow_core.rules.outputs import capture
 from zenflow_core.rules.refused import refusal
 from zenflow_core.rules.retry import after_failure
-from zenflow_core.rules.timeout import deadline
+from zenflow_core.rules.timeout import in_time
 from zenflow_core.views import StepView
 
+Outcome: TypeAlias = (
+    (JobComplete | OutputMissing | NeedsOutput)
+    | (AttemptFailed | RetriesExhausted | AttemptFailure)
+    | (JobRejected | JobNameTaken | JobRefused | NamespaceTerminating)
+    | (JobSuspended | JobIsSuspended | JobResumed)
+)
 
-def outcome(view: StepView) -> Cause | Hold | None:
+
+def outcome(view: StepView) -> Outcome | None:
     """The end of the attempt, if there is one; a suspended Job only stops the clock."""
     match view.attempt(view.record.attempt):
         case None:
@@ -38,21 +53,15 @@ def outcome(view: StepView) -> Cause | Hold | None:
         case Gone(at=at):
             return _failed(view, JobLost(at))
         case Seen(outcome=Complete() as complete) as seen:
-            return None if _too_late(view, complete.at) else capture(view, seen, complete)
+            return capture(view, seen, complete) if in_time(view, complete.at) else None
         case Seen(outcome=Failed(at, reason, message)):
             return _failed(view, JobFailed(at, reason, message))
         case Seen() as seen:
             return _suspended(view, seen)
 
 
-def _failed(view: StepView, failure: AttemptFailure) -> Cause | None:
-    return None if _too_late(view, failure.at) else after_failure(view, failure)
-
-
-def _too_late(view: StepView, at: Instant) -> bool:
-    """Whether a deadline came first: the step's own, or the flow's."""
-    own, flow = deadline(view), view.flow_deadline
-    return (own is not None and at >= own and view.now >= own) or (flow is not None and at >= flow and view.now >= flow)
+def _failed(view: StepView, failure: AttemptFailure) -> AttemptFailed | RetriesExhausted | AttemptFailure | None:
+    return after_failure(view, failure) if in_time(view, failure.at) else None
 
 
 def _suspended(view: StepView, seen: Seen) -> JobSuspended | JobResumed | JobIsSuspended | None:
@@ -60,7 +69,7 @@ def _suspended(view: StepView, seen: Seen) -> JobSuspended | JobResumed | JobIsS
     runs = view.record.watch.since is not None
     since = seen.suspended_since
     if since is not None and runs:
-        return None if _too_late(view, since) else JobSuspended(since)
+        return JobSuspended(since) if in_time(view, since) else None
     if since is not None:
         return JobIsSuspended(since)
     return None if runs else JobResumed(seen.resumed_at or view.now)

@@ -18,6 +18,23 @@ def deadline(view: StepView) -> Instant | None:
     return view.record.watch.expires_at(view.step.timeout)
 
 
+def in_time(view: StepView, at: Instant) -> bool:
+    """Whether what happened at `at` came before the deadlines: the step's own, and that of its part of the flow.
+
+    A deadline that is still to come bounds nothing: an instant of another machine's clock may lie ahead of ours.
+    """
+    return all(limit is None or at < limit or view.now < limit for limit in (deadline(view), view.flow_deadline))
+
+
+def completed(view: StepView) -> bool:
+    """Whether the attempt's Job was Complete in time, so that only its result is still to be read.
+
+    Such a step has its outcome: no deadline and no failure of another step may end it.
+    """
+    seen = view.attempt(view.record.attempt) if view.record.phase is StepPhase.RUNNING else None
+    return isinstance(seen, Seen) and isinstance(seen.outcome, Complete) and in_time(view, seen.outcome.at)
+
+
 def timeout(view: StepView) -> StepTimedOut | AttemptFailed | RetriesExhausted | AttemptFailure | RunsUntil | None:
     """End an attempt that outlives `timeoutSeconds`; wake at its deadline.
 
@@ -34,9 +51,9 @@ def timeout(view: StepView) -> StepTimedOut | AttemptFailed | RetriesExhausted |
         return RunsUntil(at)
     if view.record.phase is StepPhase.PENDING_APPROVAL:
         return StepTimedOut(at)
+    if completed(view):
+        return None
     match view.attempt(view.record.attempt):
-        case Seen(outcome=Complete(at=end)) if end < at:
-            return None  # in time; `outcome` holds it until its result has been read
         case Seen() | Gone():
             return after_failure(view, StepTimedOut(at))
         case Refused() | None:
