@@ -126,7 +126,8 @@ def examine(flow: JobFlow) -> Examination:
     if spec.execution_policy.pod_failure_policy is not None:
         check_carriers(spec.execution_policy.pod_failure_policy, carriers, graph, report)
     fixed, other = _written(write_spec(spec))
-    size = check_size(len(fixed) + len(other), len(graph.steps), len(templates), report)
+    tags = _json([dict(flow.metadata.labels), dict(flow.metadata.annotations)])
+    size = check_size(len(fixed) + len(other) + len(tags), len(graph.steps), len(templates), report)
     return Examination(
         flow,
         report.problems(),

@@ -558,6 +558,8 @@ FINALLY = {"finally": [step("end", when="flow.phase == 'Failed' && steps.a.phase
              step(inputs=takes("x", value=""), template=echo("{{.parameters.x}}"))),
         fine("an empty value beside valueFrom counts as not given", step(template=echo("{{.parameters.x}}"),
              inputs=takes("x", value="", valueFrom={"configMapKeyRef": {"name": "c", "key": "k"}}))),
+        fine("a value of exactly 32 KiB", step(inputs=takes("x", value="é" * 16_384),
+             template=echo("{{.parameters.x}}"))),
         fine("a parameter in camel case", step(inputs=takes("imageTag", value="1"),
              template=echo("{{.parameters.imageTag}}"))),
         fine("a default for an output", step("a"), step("b", "a", inputs=read_from("a:$.x", default="1"),

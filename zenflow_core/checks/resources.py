@@ -104,17 +104,17 @@ def _check_data(config_map: Mapping[str, Any], path: str, report: Report) -> Non
         report.add("ZF802", path, what, "split it, or put the data on a volume")
 
 
-def check_size(spec_bytes: int, steps: int, distinct_templates: int, report: Report) -> int:
+def check_size(written_bytes: int, steps: int, distinct_templates: int, report: Report) -> int:
     """Whether the flow with its status fits into one object; the estimated bytes at its end."""
-    total = spec_bytes + _METADATA_BYTES + steps * STATUS_BYTES_PER_STEP
+    total = written_bytes + _METADATA_BYTES + steps * STATUS_BYTES_PER_STEP
     if total > OBJECT_BYTES:
         status = steps * STATUS_BYTES_PER_STEP
         what = (
-            f"the flow will have about {total} bytes at its end ({spec_bytes} of spec and {status} of status for "
+            f"the flow will have about {total} bytes at its end ({written_bytes} as written and {status} of status for "
             f"{steps} steps), an object of the API server may have {OBJECT_BYTES}"
         )
         fix = "split it into several flows"
-        if spec_bytes > status:
+        if written_bytes > status:
             fix = "share Job templates: put them into spec.templates and name them by templateRef"
             if distinct_templates < steps:
                 fix += f" ({distinct_templates} distinct ones are written {steps} times or fewer)"
