@@ -17,8 +17,8 @@ def compile_plan(flow: JobFlow) -> Plan | tuple[Problem, ...]:
     """The flow as it can be run, or all its problems (never warnings: `examine` has those).
 
     Ranks follow one topological order, ties in the order of the spec; `finally`
-    steps come last. 1,000 steps take about 60 ms, with a different `when` each
-    about 180 ms.
+    steps come last. 1,000 steps take about 40 ms, with a different template
+    each 90 ms, and with a different `when` each 130 ms.
     """
     return plan_of(examine(flow))
 

@@ -78,8 +78,8 @@ def validate(flow: JobFlow) -> tuple[Problem, ...]:
 def examine(flow: JobFlow) -> Examination:
     """Check all of `flow`, and keep what was parsed on the way.
 
-    Total: any `JobFlow` that `codec.read_flow` gives is answered. About 45 µs a
-    step, and 0.1 ms for each different `when`.
+    Total: any `JobFlow` that `codec.read_flow` gives is answered. About 35 µs a
+    step, 50 µs more for a template of its own and 50 µs for a `when`.
     """
     report = Report()
     spec = flow.spec
