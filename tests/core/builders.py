@@ -244,10 +244,11 @@ def view(
     seen: Sightings | Sighting = (),
     before: Sequence[Before] = (),
     around: Around | None = None,
-    inputs: Mapping[ConfigMapKey, Lookup] | None = None,
+    found: Mapping[ConfigMapKey, Lookup] | None = None,
     **planned: Any,
 ) -> StepView:
-    """A view of the step `build`, which stands behind the steps of `before`; `planned` are fields of its plan."""
+    """A view of the step `build`, which stands behind the steps of `before`; `found` is what was read
+    of ConfigMaps, `planned` are fields of its plan."""
     upstream = tuple(range(len(before)))
     steps = [
         PlannedStep(StepName(each.name), rank, rank, continue_on_failure=each.tolerated)
@@ -262,7 +263,7 @@ def view(
         upstream=tuple(each.record for each in before),
         flow=(around or Around()).view([*steps, mine], now),
         reader=records.__getitem__,
-        inputs=inputs or {},
+        inputs=found or {},
     )
 
 
