@@ -64,5 +64,5 @@ def native(value: OutputValue) -> Any:
     """The recorded value as CEL knows values; an integer that int64 cannot hold stays text."""
     if not value.json:
         return value.text
-    parsed = json.loads(value.text)
+    parsed = json.loads(value.text or "null")  # null is recorded as the empty text that placeholders make of it
     return value.text if type(parsed) is int and abs(parsed) > INT64_MAX else parsed

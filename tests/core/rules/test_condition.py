@@ -98,6 +98,11 @@ def test_condition(given: StepView, then: Cause | None) -> None:
     assert condition(given) == then
 
 
+def test_an_output_may_be_null() -> None:
+    null = Before("test", ended(SUCCEEDED, outputs={"v": OutputValue("", json=True)}))
+    assert condition(guarded("steps.test.outputs.parameters.v == null", before=(null,))) == ConditionMet(at("09:59:00"))
+
+
 def test_a_guard_that_cannot_be_evaluated_fails_the_step() -> None:
     answer = condition(guarded("flow.labels['team'] == 'x'"))
     assert isinstance(answer, ConditionInvalid)
@@ -135,6 +140,8 @@ def test_finally_is_asked_when_the_main_steps_are_over() -> None:
         pytest.param(OutputValue(str(-INT64_MAX), json=True), -INT64_MAX, id="the smallest that is taken"),
         pytest.param(OutputValue(str(-INT64_MAX - 1), json=True), str(-INT64_MAX - 1), id="one smaller stays text"),
         pytest.param(OutputValue("true", json=True), True, id="a boolean is no integer"),
+        pytest.param(OutputValue("", json=True), None, id="null"),
+        pytest.param(OutputValue(""), "", id="an empty text is no null"),
     ],
 )
 def test_native(recorded: OutputValue, value: object) -> None:
