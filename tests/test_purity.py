@@ -62,16 +62,15 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    # `__hash__` is where `hash` belongs: a dict asks for it, and what the dict answers does not depend on it.
+    hashes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__hash__"]
+    allowed = {node for function in hashes for node in ast.walk(function) if ast.unparse(node) == "hash"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in IMPURE_BUILTINS:
-            yield node.lineno, f"uses {node.id}"
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in (
-            "sys.stdout",
-            "sys.stderr",
-            "sys.stdin",
-            "sys.argv",
-        ):
-            yield node.lineno, f"uses {ast.unparse(node)}"
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) if name in IMPURE_BUILTINS and node not in allowed:
+                yield node.lineno, f"uses {name}"
+            case ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr" | "stdin" | "argv" as name):
+                yield node.lineno, f"uses sys.{name}"
 
 
 def _instants(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -220,6 +219,7 @@ def test_a_planted_impurity_is_found(source: str, what: str) -> None:
         pytest.param("found = []\ndef f():\n    found = []\n    found.append(1)", id="a local of the same name"),
         pytest.param("@functools.cache\ndef env(): ...", id="one value, made once"),
         pytest.param("@lru_cache(maxsize=64)\ndef f(x): ...", id="a cache with a bound"),
+        pytest.param("class A:\n    def __hash__(self):\n        return hash(self.x)", id="hash in __hash__"),
         pytest.param("class A:\n    def hash(self):\n        return self.hash", id="an attribute called hash"),
     ],
 )
