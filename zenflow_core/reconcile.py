@@ -21,15 +21,16 @@ from zenflow_core.conditions import conditions_of, phase_of
 from zenflow_core.observation import NOTHING, FlowSeen, Observed
 from zenflow_core.owed import ensured, released
 from zenflow_core.plan import ConfigMapKey, Plan
-from zenflow_core.reasons import Instant, NeedsInput, NeedsOutput, TtlExpired
+from zenflow_core.reasons import ActiveDeadlineExceeded, Instant, NeedsInput, NeedsOutput, TtlExpired
 from zenflow_core.rows import Rows
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
+from zenflow_core.rules.timeout import completed
 from zenflow_core.rules.ttl import ttl
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepPhase, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status, write_flow, write_progress, write_row
 from zenflow_core.views import FlowView
-from zenflow_core.wave import Move, Wave, is_fatal, latest, retally
+from zenflow_core.wave import Move, Wave, begins_failure, is_fatal, latest, retally
 
 FLOW = -1
 """The flow's own place among the alarms."""
@@ -96,7 +97,7 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         alarms += [(h.until, rank) for h in record.holds if h.until is not None]
         if rank < plan.main and record.finished_at is not None:
             last_end = latest(last_end, record.finished_at)
-            if is_fatal(record, tolerated=step.continue_on_failure):
+            if begins_failure(record, tolerated=step.continue_on_failure):
                 mark = (record.finished_at, rank)
                 fatal = mark if fatal is None else min(fatal, mark)
     return FlowState(
@@ -179,7 +180,9 @@ def _readers(wave: Wave, observed: Observed) -> list[int]:
     return [
         rank
         for rank, record in enumerate(wave.records)
-        if any(isinstance(hold, NeedsInput) and any(ref in observed.inputs for ref in hold.refs) for hold in record.holds)
+        if any(
+            isinstance(hold, NeedsInput) and any(ref in observed.inputs for ref in hold.refs) for hold in record.holds
+        )
     ]
 
 
@@ -214,6 +217,8 @@ def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], n
             answer = ask_flow(ENDED_FROM_WITHIN, _view(wave, state, record, now))
             if isinstance(answer, tuple):
                 holds = answer
+            elif isinstance(answer, ActiveDeadlineExceeded) and _in_time(wave):
+                holds = ()
             else:
                 record, holds = evolve(record, ended=answer), ()
         if (record.ended, wave.fatal is not None, _main_settled(wave)) == before:
@@ -228,6 +233,15 @@ def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], n
 
 def _main_settled(wave: Wave) -> bool:
     return wave.tally.main_settled == wave.plan.main
+
+
+def _in_time(wave: Wave) -> bool:
+    """Whether every main step that is left was Complete in time and only waits for its result to be read.
+
+    Cost: O(steps), but only asked at a deadline.
+    """
+    left = (rank for rank in range(wave.plan.main) if not wave.records[rank].settled)
+    return all(completed(wave.view(rank)) for rank in left)
 
 
 def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *, flow_asked: bool) -> Decision:

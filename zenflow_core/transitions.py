@@ -91,6 +91,8 @@ TRANSITIONS: Mapping[tuple[StepPhase, type[Cause]], StepPhase] = MappingProxyTyp
         (_RUNNING, JobNameTaken): _FAILED,
         (_RUNNING, InputMissing): _FAILED,
         (_RUNNING, InputInvalid): _FAILED,
+        # Asked again if the Job was never seen: as before it was admitted.
+        (_RUNNING, OutputUnavailable): _SKIPPED,
         (_RUNNING, JobSuspended): _RUNNING,
         (_RUNNING, JobResumed): _RUNNING,
         (_RUNNING, FlowFailing): _FAILED,
@@ -173,10 +175,11 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
 
 
 def _end(record: StepRecord, phase: StepPhase, cause: Cause) -> StepRecord:
+    """The record of a step that is over. What ended it may have been seen late; no step ends before it began."""
     return evolve(
         record,
         phase=phase,
-        finished_at=cause.at,
+        finished_at=cause.at if record.started_at is None else max(cause.at, record.started_at),
         watch=None,
         retry_at=None,
         refusals=0,

@@ -18,7 +18,19 @@ from attrs import evolve, frozen
 from zenflow_core.limits import MOVES_PER_WAVE
 from zenflow_core.observation import Seen, Sightings
 from zenflow_core.owed import holds_slot
-from zenflow_core.reasons import Admitted, ApprovalRequested, Cause, Hold, Instant, NeedsSlot, RunsUntil, WaitsFor
+from zenflow_core.reasons import (
+    Admitted,
+    ApprovalRequested,
+    Cause,
+    FlowEnded,
+    FlowFailing,
+    Hold,
+    Instant,
+    NeedsSlot,
+    RetryAbandoned,
+    RunsUntil,
+    WaitsFor,
+)
 from zenflow_core.rules import RULES, ask
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState, JobRef, StepPhase, StepRecord, Stopwatch, Tally
@@ -111,8 +123,8 @@ class Wave:
     def _visit(self, rank: int) -> None:
         """Ask the step until it stays; what keeps it becomes its holds."""
         self.touched.add(rank)
-        self._learn(rank)
         for _ in range(MOVES_PER_WAVE):
+            self._learn(rank)
             record = self.records[rank]
             answer = ask(RULES[record.phase], self.view(rank))
             if not isinstance(answer, tuple):
@@ -139,7 +151,9 @@ class Wave:
                 assert record.watch is not None, "a running step has a watch"
                 since = record.watch.since and seen.created_at
                 watch = Stopwatch(record.watch.ran, since)
-                self._put(rank, evolve(record, job=JobRef(seen.name, seen.uid), started_at=seen.created_at, watch=watch))
+                self._put(
+                    rank, evolve(record, job=JobRef(seen.name, seen.uid), started_at=seen.created_at, watch=watch)
+                )
                 self.unwritten.add(rank)
 
     def _move(self, rank: int, cause: Cause) -> None:
@@ -176,7 +190,7 @@ class Wave:
             self.tally = retally(self.tally, +1, record, self.sightings[rank], main=rank < self.plan.main)
             if rank < self.plan.main and record.finished_at is not None:
                 self.last_end = latest(self.last_end, record.finished_at)
-                if is_fatal(record, tolerated=self.plan.steps[rank].continue_on_failure):
+                if begins_failure(record, tolerated=self.plan.steps[rank].continue_on_failure):
                     mark = (record.finished_at, rank)
                     self.fatal = mark if self.fatal is None else min(self.fatal, mark)
 
@@ -231,9 +245,18 @@ def latest(known: Instant | None, at: Instant) -> Instant:
     return at if known is None or at > known else known
 
 
+_CONSEQUENCES = (FlowFailing, FlowEnded, RetryAbandoned)
+"""Failures that another step's failure, or the end of the flow, has brought about."""
+
+
 def is_fatal(record: StepRecord, *, tolerated: bool) -> bool:
-    """Whether this step's end is the flow's failure."""
+    """Whether a step with this end counts as the flow's failure."""
     return record.phase is StepPhase.FAILED and not tolerated
+
+
+def begins_failure(record: StepRecord, *, tolerated: bool) -> bool:
+    """Whether the flow fails because of this step: its failure is not itself the consequence of another."""
+    return is_fatal(record, tolerated=tolerated) and not isinstance(record.cause, _CONSEQUENCES)
 
 
 def retally(tally: Tally, sign: int, record: StepRecord, sightings: Sightings, *, main: bool) -> Tally:
