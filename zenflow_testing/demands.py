@@ -168,11 +168,13 @@ def _placed(node: Json, keys: _Keys, value: Json) -> Json:
     key, rest = keys[0], keys[1:]
     if isinstance(key, _Each):
         if isinstance(node, dict) and node:
-            key = next(iter(node))
-        else:
-            for names, held in key.holds:
-                node = _placed(node, (0, *names), held)
-            key = 0
+            return _placed(node, (next(iter(node)), *rest), value)
+        # What a filter asks of the item goes over the value: without it the item would not be found at all.
+        if rest or not key.holds:
+            node = _placed(node, (0, *rest), value)
+        for names, held in key.holds:
+            node = _placed(node, (0, *names), held)
+        return node
     if isinstance(key, str):
         if isinstance(node, list) and node:
             return node

@@ -214,7 +214,9 @@ def verdict(spec: Mapping[str, Any], end: PodEnd, *, container: str, pod: str) -
             case "Ignore":
                 return None
             case "FailJob":
-                return End(Result.FAILED, JobReason.POD_FAILURE_POLICY.value, f"{why} matching FailJob rule at index {index}")
+                return End(
+                    Result.FAILED, JobReason.POD_FAILURE_POLICY.value, f"{why} matching FailJob rule at index {index}"
+                )
             case _:  # Count, and FailIndex, which counts against its index
                 break
     if spec.get("backoffLimitPerIndex") is not None:
@@ -226,7 +228,7 @@ def _match(rule: Mapping[str, Any], end: PodEnd, *, container: str, pod: str) ->
     """What of the Pod the rule matches, in words; empty if nothing."""
     codes = rule.get("onExitCodes")
     if codes is not None:
-        if not end.exit_code or codes.get("containerName") not in (None, container):
+        if codes.get("containerName") not in (None, container):
             return ""
         if (end.exit_code in codes["values"]) is (codes["operator"] == "In"):
             return f"Container {container} for pod {pod} failed with exit code {end.exit_code}"

@@ -44,7 +44,7 @@ AT_ONCE: Final = timedelta(0)
 IGNORED_PODS: Final = 100
 """Failures of one Job's Pods that a podFailurePolicy may ignore. The next one counts: every Job has to end."""
 
-_REFUSALS: Final = frozenset({403, 404, 413})
+_REFUSALS: Final = frozenset({403, 413})
 """Answers that may come to a write which is right. Any other is our own bug."""
 
 
@@ -87,9 +87,11 @@ class _Life(_Plot):
         "end",
         "ending",
         "flow_uid",
+        "goal",
         "ignored",
         "name",
         "namespace",
+        "next",
         "pod",
         "pods",
         "spec",
@@ -113,8 +115,12 @@ class _Life(_Plot):
         self.started_at = EPOCH
         self.deleting = False
         self.ending = JobEnding()
-        self.end: End | PodEnd | None = None
-        """While STOPPING how the Job will end, while UNCOUNTED how its Pod has."""
+        self.next: Callable[[_Life, Object], None]
+        """What happens when it is time, if anything is due."""
+        self.goal: tuple[datetime, Callable[[_Life, Object], None]] | None = None
+        """When and how the present run ends, if nothing comes between."""
+        self.end = PodEnd(0)
+        """While UNCOUNTED, how its Pod has ended."""
         self.pod = ""
         """Name of the Pod object; empty if there is none now."""
         self.pods = 0
@@ -311,7 +317,7 @@ class World:
             return
         life = _Life(event.object, identity.step, flow_uid=identity.flow_uid, attempt=identity.attempt)
         self._lives[life.uid] = life
-        self._schedule(life, event.at, self._begin)
+        self._plan(life, event.at, self._begin)
 
     def _job_modified(self, life: _Life, event: Event) -> None:
         job = event.object
@@ -321,8 +327,8 @@ class World:
             # In the background a Job's Pods go on until it is gone; in the foreground they go first.
             if FOREGROUND in (job["metadata"].get("finalizers") or ()):
                 life.deleting = True
-                if life.stage is _Stage.RUNNING and not life.pod:
-                    self._schedule(life, event.at, self._linger)
+                if life.stage is _Stage.RUNNING and life.pods and not life.pod:
+                    self._plan(life, event.at, self._linger)
                 else:
                     life.due = 0
             return
@@ -332,12 +338,12 @@ class World:
         suspend = life.spec.get("suspend") is True
         match life.stage:
             case _Stage.SUSPENDED if not suspend:
-                self._schedule(life, event.at, self._begin)
+                self._plan(life, event.at, self._begin)
             case _Stage.RUNNING if suspend:
-                self._schedule(life, event.at, self._suspend)
+                self._plan(life, event.at, self._suspend)
             case _Stage.UNCOUNTED:
                 # A new generation makes the controller look at once.
-                self._schedule(life, event.at, self._sync)
+                self._plan(life, event.at, self._sync)
             case _:
                 pass
 
@@ -360,31 +366,33 @@ class World:
             if life is not None and life.pod == metadata["name"]:
                 life.pod = ""
                 if life.stage is _Stage.RUNNING and not life.deleting:
-                    self._schedule(life, event.at, self._killed)
+                    self._plan(life, event.at, self._killed)
 
     # A Job's life
 
-    def _job(self, life: _Life) -> Object | None:
-        """The Job as it is now; None if somebody else has written its end."""
+    def _plan(self, life: _Life, at: datetime, act: Callable[[_Life, Object], None]) -> None:
+        """Let this happen next to a Job."""
+        life.next = act
+        self._schedule(life, at, self._play)
+
+    def _play(self, life: _Life) -> None:
         job = self._cluster.get("Job", life.namespace, life.name)
         if controller.is_over(job["status"]):
+            # Somebody else has written its end.
             life.stage = _Stage.OVER
-            return None
-        return job
+        else:
+            life.next(life, job)
 
     def _write(self, life: _Life, status: Mapping[str, Any]) -> None:
         # A merge patch costs more, and cannot take a field away without naming it.
         operation = {"op": "replace", "path": "/status", "value": status}
         self._cluster.patch_json("Job", life.namespace, life.name, [operation], subresource="status")
 
-    def _begin(self, life: _Life) -> None:
+    def _begin(self, life: _Life, job: Object) -> None:
         """Start the Job's Pods, unless it is suspended."""
-        job = self._job(life)
-        if job is None:
-            return
         spec = life.spec = job["spec"]
         if spec.get("suspend") is True:
-            self._suspend(life)
+            self._suspend(life, job)
             return
         now = self._cluster.clock.now
         life.stage, life.started_at = _Stage.RUNNING, now
@@ -426,21 +434,18 @@ class World:
         seconds = life.spec.get("activeDeadlineSeconds")
         # In seconds: a deadline may lie beyond the last date there is.
         if seconds is not None and (end - life.started_at).total_seconds() > seconds:
-            deadline = life.started_at + timedelta(seconds=seconds)
-            self._schedule(life, max(deadline, now), self._past_deadline)
+            life.goal = max(life.started_at + timedelta(seconds=seconds), now), self._past_deadline
         else:
-            self._schedule(life, end, self._finish)
+            life.goal = end, self._finish
+        self._plan(life, *life.goal)
 
-    def _finish(self, life: _Life) -> None:
+    def _finish(self, life: _Life, job: Object) -> None:
         """The Pod ends as its outcome says."""
-        job = self._job(life)
-        if job is None:
-            return
         ending = life.ending
         end = PodEnd(ending.exit_code, self._message(life), reason=ending.reason, disruption=ending.disruption)
         if life.pod:
             self._end_pod(life.namespace, life.pod, end)
-        self._pod_ended(life, end)
+        self._pod_ended(life, job, end=end)
 
     def _message(self, life: _Life) -> str:
         """The termination message of a run."""
@@ -465,20 +470,16 @@ class World:
             operations.append({"op": "replace", "path": "/metadata/finalizers", "value": others})
         self._cluster.patch_json("Pod", namespace, name, operations)
 
-    def _pod_ended(self, life: _Life, end: PodEnd) -> None:
+    def _pod_ended(self, life: _Life, job: Object, *, end: PodEnd) -> None:
         life.stage, life.end = _Stage.UNCOUNTED, end
         if self._sync_delay:
-            self._schedule(life, self._cluster.clock.now + self._sync_delay, self._sync)
+            self._plan(life, self._cluster.clock.now + self._sync_delay, self._sync)
         else:
-            self._sync(life)
+            self._sync(life, job)
 
-    def _sync(self, life: _Life) -> None:
+    def _sync(self, life: _Life, job: Object) -> None:
         """The controller sees that the Pod has ended, and what follows for the Job."""
-        job = self._job(life)
-        if job is None:
-            return
         spec, end = job["spec"], life.end
-        assert isinstance(end, PodEnd), "an uncounted Job has the end of its Pod"
         if not end.exit_code:
             success = controller.success_of(spec, self._cluster.version)
             self._conclude(life, success, controller.counted(job["status"], spec, end))
@@ -501,6 +502,9 @@ class World:
         life.ignored += 1
         runs = life.flow_uid, life.step
         self._ignored[runs] = self._ignored.get(runs, 0) + 1
+        if job["spec"].get("suspend") is True:
+            self._suspend(life, job)
+            return
         life.ending, life.stage = self._next_ending(life), _Stage.RUNNING
         if self._has_pod(life):
             self._write(life, {**job["status"], "ready": 0})
@@ -518,11 +522,8 @@ class World:
         self._write(life, controller.ended(status, end, at=at))
         life.stage = _Stage.OVER
 
-    def _past_deadline(self, life: _Life) -> None:
+    def _past_deadline(self, life: _Life, job: Object) -> None:
         """The Job has outlived its activeDeadlineSeconds: its Pods are told to end."""
-        job = self._job(life)
-        if job is None:
-            return
         end = controller.failure_of(JobReason.DEADLINE_EXCEEDED)
         status = controller.stopped(job["status"], terminating=controller.pods_at_once(job["spec"]))
         at = rfc3339(self._cluster.clock.now)
@@ -530,7 +531,7 @@ class World:
             life.stage = _Stage.STOPPING
             self._write(life, controller.announced(status, end, at=at))
             self._delete_pod(life)
-            self._schedule(life, self._cluster.clock.now + self._grace, self._stopped)
+            self._plan(life, self._cluster.clock.now + self._grace, self._stopped)
         else:
             # Versions before 1.31 did not wait for the Pods.
             life.stage = _Stage.OVER
@@ -538,20 +539,19 @@ class World:
             self._write(life, controller.ended(status, end, at=at))
             self._delete_pod(life)
 
-    def _stopped(self, life: _Life) -> None:
+    def _stopped(self, life: _Life, job: Object) -> None:
         """The last Pod of a Job past its deadline has ended."""
-        job = self._job(life)
-        if job is None:
-            return
         status = controller.counted(job["status"], job["spec"], PodEnd(SIGTERM_EXIT_CODE))
         end = controller.failure_of(JobReason.DEADLINE_EXCEEDED)
         self._write(life, controller.ended(status, end, at=rfc3339(self._cluster.clock.now)))
         life.stage = _Stage.OVER
 
-    def _suspend(self, life: _Life) -> None:
+    def _suspend(self, life: _Life, job: Object) -> None:
         """The Job has no Pods while it is suspended; who suspended it may resume it."""
-        job = self._job(life)
-        if job is None:
+        if job["spec"].get("suspend") is not True:
+            # It was resumed before anybody looked: nothing has happened.
+            if life.goal is not None:
+                self._plan(life, *life.goal)
             return
         now = self._cluster.clock.now
         life.stage = _Stage.SUSPENDED
@@ -559,9 +559,9 @@ class World:
         self._delete_pod(life)
         delay = self._outcomes.suspended(life.step)
         if delay is not None:
-            self._schedule(life, now + _whole(delay), self._resume)
+            self._plan(life, now + _whole(delay), self._resume)
 
-    def _resume(self, life: _Life) -> None:
+    def _resume(self, life: _Life, _: Object) -> None:
         operation = {"op": "replace", "path": "/spec/suspend", "value": False}
         self._cluster.patch_json("Job", life.namespace, life.name, [operation])
 
@@ -576,14 +576,14 @@ class World:
         """The grace period of a deleted Pod is over."""
         self._end_pod(pod.namespace, pod.name, PodEnd(SIGTERM_EXIT_CODE))
 
-    def _killed(self, life: _Life) -> None:
+    def _killed(self, life: _Life, job: Object) -> None:
         """Somebody has deleted the Pod of a Job that was not done."""
-        self._pod_ended(life, PodEnd(SIGTERM_EXIT_CODE))
+        self._pod_ended(life, job, end=PodEnd(SIGTERM_EXIT_CODE))
 
-    def _linger(self, life: _Life) -> None:
+    def _linger(self, life: _Life, job: Object) -> None:
         """A Job that is deleted in the foreground while it runs has a Pod to wait for."""
         life.pods -= 1
-        self._create_pod(life, self._cluster.get("Job", life.namespace, life.name))
+        self._create_pod(life, job)
         life.pods += 1
 
 
