@@ -37,8 +37,6 @@ class Operation:
         return bare if self.op == "remove" else bare | {"value": self.value}
 
 
-
-
 @frozen
 class RecordStatus:
     """Patch the flow's status. Sent with `replace /metadata/resourceVersion` in front: 409 means a stale view."""

@@ -99,17 +99,24 @@ _CODECS: Mapping[Any, tuple[Encoder, Encoder]] = {
     "AttemptFailure": (_failure, read_failure),
 }
 
-_FIELDS: dict[type[Any], tuple[tuple[str, str, Encoder, Encoder, Any], ...]] = {}
+
+def _named(union: Any) -> Mapping[str, type[Any]]:
+    unknown = (UnknownCause, UnknownHold)
+    return {cls.__name__: cls for cls in get_args(union) if cls not in unknown}
 
 
-def _fields(cls: type[Any]) -> tuple[tuple[str, str, Encoder, Encoder, Any], ...]:
-    found = _FIELDS.get(cls)
-    if found is None:
-        found = tuple(
-            (a.name, camel(a.name), *_CODECS[a.type], a.default) for a in attrs.fields(cls) if a.name not in _NOT_STORED
-        )
-        _FIELDS[cls] = found
-    return found
+_FAILURES = _named(AttemptFailure)
+CAUSES = _named(Cause)
+HOLDS = _named(Hold)
+FLOW_CAUSES = _named(FlowCause)
+FLOW_HOLDS = _named(FlowHold)
+_FIELDS: Mapping[type[Any], tuple[tuple[str, str, Encoder, Encoder, Any], ...]] = {
+    cls: tuple(
+        (a.name, camel(a.name), *_CODECS[a.type], a.default) for a in attrs.fields(cls) if a.name not in _NOT_STORED
+    )
+    for known in (CAUSES, HOLDS, FLOW_CAUSES, FLOW_HOLDS)
+    for cls in known.values()
+}
 
 
 def fields_of(fact: Any) -> dict[str, Any]:
@@ -117,7 +124,7 @@ def fields_of(fact: Any) -> dict[str, Any]:
     if isinstance(fact, UnknownCause | UnknownHold):
         return dict(fact.data)
     out: dict[str, Any] = {}
-    for name, wire, encode, _, default in _fields(type(fact)):
+    for name, wire, encode, _, default in _FIELDS[type(fact)]:
         value = getattr(fact, name)
         if value != default:
             out[wire] = encode(value)
@@ -134,22 +141,10 @@ def write_fact(fact: Cause | Hold | FlowCause | FlowHold) -> dict[str, Any]:
     return {_REASON: reason_of(fact)} | fields_of(fact)
 
 
-def _named(union: Any) -> Mapping[str, type[Any]]:
-    unknown = (UnknownCause, UnknownHold)
-    return {cls.__name__: cls for cls in get_args(union) if cls not in unknown}
-
-
-_FAILURES = _named(AttemptFailure)
-CAUSES = _named(Cause)
-HOLDS = _named(Hold)
-FLOW_CAUSES = _named(FlowCause)
-FLOW_HOLDS = _named(FlowHold)
-
-
 def _build(cls: type[Any], data: Mapping[str, Any]) -> Any:
     left = dict(data)
     given = {}
-    for name, wire, _, decode, _ in _fields(cls):
+    for name, wire, _, decode, _ in _FIELDS[cls]:
         if wire in left:
             given[name] = decode(left.pop(wire))
     if left:

@@ -128,7 +128,7 @@ class PlannedStep:
     input_artifacts: tuple[InputArtifact, ...] = ()
     output_artifacts: tuple[OutputArtifact, ...] = ()
     template: Template | None = None
-    """The Job manifest (`apiVersion`, `kind`, `metadata`, `spec`) with its placeholders found; None for manual steps."""
+    """The Job manifest (apiVersion, kind, metadata, spec) with its placeholders found; None for manual steps."""
     labels: Mapping[str, str] = field(factory=dict)
     annotations: Mapping[str, str] = field(factory=dict)
 

@@ -15,7 +15,14 @@ from typing import Any, Final
 from attrs import frozen
 
 from zenflow_core.instants import instant
-from zenflow_core.names import ANNOTATION_STEP, ANNOTATION_TTL, LABEL_ATTEMPT, LABEL_STEP, OUTPUTS_CONTAINER, label_value
+from zenflow_core.names import (
+    ANNOTATION_STEP,
+    ANNOTATION_TTL,
+    LABEL_ATTEMPT,
+    LABEL_STEP,
+    OUTPUTS_CONTAINER,
+    label_value,
+)
 from zenflow_core.observation import (
     ACTIVE,
     UNREAD,

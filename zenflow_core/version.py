@@ -1,4 +1,4 @@
-"""Which zenflow this is: one place, read by the build and written into every status."""
+"""Which zenflow this is: written into every status; a test holds it equal to the distribution's."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ A broken law raises `LawViolated` with its name, the flow, the step and both sid
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -24,6 +24,7 @@ from zenflow_core.reasons import Admitted, Instant
 from zenflow_core.reconcile import Decision, advance, decode, reconcile
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState, StepPhase, StepRecord
+from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.transitions import TERMINAL, TRANSITIONS
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _SECOND = timedelta(seconds=1)
 
 
-class LawViolated(AssertionError):
+class LawViolated(AssertionError):  # noqa: N818 - it says what has happened, and is raised for readers
     """A law does not hold: its name, and what stands against it."""
 
     def __init__(self, law: str, what: str) -> None:
@@ -65,10 +66,10 @@ def _difference(mine: FlowState, other: FlowState) -> str:
     return "the states differ"
 
 
-def memory(decision: Decision) -> None:
+def memory(decision: Decision, status: Mapping[str, Any]) -> None:
     """Status is the only memory: what is written can be read back, record for record."""
     state = decision.state
-    back = decode(state.plan, state.flow, decision.status)
+    back = decode(state.plan, state.flow, status)
     if back.record != state.record:
         raise LawViolated("memory", f"the flow: {back.record} was read, {state.record} was written")
     for step, mine, read in zip(state.plan.steps, state.records, back.records, strict=True):
@@ -160,15 +161,15 @@ def _met(step: PlannedStep, record: StepRecord) -> bool:
     return record.phase in TERMINAL and (not failed or step.continue_on_failure)
 
 
-def absorbing(before: FlowState | None, decision: Decision) -> None:
-    """Terminal phases, of steps and of the flow, never change again."""
-    if before is None or before.plan is not decision.state.plan:
-        return
-    for step, old, new in zip(before.plan.steps, before.records, decision.state.records, strict=True):
-        if old.settled and evolve(new, holds=old.holds) != old:
+def absorbing(recorded: StoredStatus, decision: Decision) -> None:
+    """Terminal phases that are recorded, of steps and of the flow, never change again."""
+    state = decision.state
+    for step, new in zip(state.plan.steps, state.records, strict=True):
+        old = recorded.rows.get(step.name)
+        if old is not None and old.settled and new != old and evolve(new, holds=old.holds) != old:
             raise LawViolated("absorbing", f"step {step.name} was over ({old.phase}), now {new}")
-    if before.record.completed_at is not None and decision.state.record.phase is not before.record.phase:
-        raise LawViolated("absorbing", f"the flow was {before.record.phase}, now {decision.state.record.phase}")
+    if recorded.flow.completed_at is not None and state.record.phase is not recorded.flow.phase:
+        raise LawViolated("absorbing", f"the flow was {recorded.flow.phase}, now {state.record.phase}")
 
 
 def slots(decision: Decision) -> None:
@@ -182,14 +183,14 @@ def slots(decision: Decision) -> None:
             raise LawViolated("slots", f"step {step.name} has two live Jobs")
 
 
-def fence(decision: Decision) -> None:
+def fence(decision: Decision, status: Mapping[str, Any]) -> None:
     """Record, ensure, release, in that order; nothing is created that the recorded status does not call for."""
     stages = [action.stage for action in decision.actions]
     if stages != sorted(stages):
         raise LawViolated("fence", f"the actions are out of order: {decision.actions}")
     if decision.moves and not (decision.actions and isinstance(decision.actions[0], RecordStatus)):
         raise LawViolated("fence", "a step moved and nothing is recorded")
-    rows = {row["name"]: row for row in decision.status["steps"]}
+    rows = {row["name"]: row for row in status["steps"]}
     for action in decision.actions:
         if isinstance(action, CreateJob):
             row = rows[action.step]
@@ -202,19 +203,17 @@ class LawCheck:
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
-        self._before: dict[str, FlowState] = {}
-        self._created: dict[tuple[str, StepName, int], int] = {}
 
     def __call__(self, flow: Flow, _observed: Observed, now: Instant, decision: Decision) -> None:
         twins(flow, now, decision)
-        memory(decision)
+        status = decision.status
+        memory(decision, status)
         awake(now, decision)
         silence(now, decision)
         quiet(now, decision)
         reasons(decision)
         order(decision)
-        absorbing(self._before.get(flow.uid), decision)
+        absorbing(read_status(flow.obj.get("status")), decision)
         slots(decision)
-        fence(decision)
-        self._before[flow.uid] = decision.state
+        fence(decision, status)
         self.asked["decisions"] += 1

@@ -50,7 +50,7 @@ def steps(draw: st.DrawFn, index: int, earlier: Sequence[dict[str, Any]], prefix
     """One step that depends on some of the earlier ones."""
     step: dict[str, Any] = {"name": f"{prefix}{index}"}
     names = [e["name"] for e in earlier]
-    deps = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
+    deps: list[str] = draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else []
     if deps:
         step["dependencies"] = deps
         if draw(st.integers(0, 4)) == 0:
@@ -69,7 +69,8 @@ def steps(draw: st.DrawFn, index: int, earlier: Sequence[dict[str, Any]], prefix
         step["outputs"] = {"parameters": [{"name": "out", "valueFrom": {"jsonPath": "$.out"}}]}
     givers = [e["name"] for e in earlier if e["name"] in deps and "outputs" in e]
     inputs: list[dict[str, Any]] = []
-    if givers and draw(st.booleans()):
+    reads: bool = draw(st.booleans())
+    if givers and reads:
         source: dict[str, Any] = {"jsonPath": f"{givers[0]}:$.out"}
         if draw(st.booleans()):
             source["default"] = "none"
@@ -140,10 +141,10 @@ class DrawnOutcomes:
     def approval(self, step: str) -> ApprovalGiven | ApprovalRefused:
         return self.approvals[sum(step.encode()) % len(self.approvals)]
 
-    def config_map(self, name: str, key: str) -> str | None:  # noqa: ARG002 - every key has the same value
+    def config_map(self, name: str, key: str) -> str | None:
         return self.config
 
-    def suspended(self, step: str) -> timedelta | None:  # noqa: ARG002 - nothing is suspended
+    def suspended(self, step: str) -> timedelta | None:
         return timedelta(0)
 
 
