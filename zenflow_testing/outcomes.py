@@ -93,7 +93,7 @@ class Outcomes(Protocol):
 
 @frozen
 class CalmOutcomes:
-    """Nothing goes wrong: Jobs succeed after 10 s and are resumed at once, approvals come after 60 s, every key exists."""
+    """Nothing goes wrong: Jobs succeed after 10 s, approvals come after 60 s, keys exist, Jobs are resumed at once."""
 
     def job(self, step: str, attempt: int) -> JobEnding:
         """Success after 10 s."""

@@ -52,7 +52,7 @@ _APPROVAL: Final = ("after", "reject", "by")
 _Value = TypeVar("_Value")
 
 
-def read_outcomes(data: Any, *, steps: Collection[str], manual: Collection[str] = ()) -> Script | tuple[Problem, ...]:
+def read_outcomes(data: Any, *, steps: Collection[str], manual: Collection[str]) -> Script | tuple[Problem, ...]:
     """The script that an outcomes file holds, or everything wrong with it, in the order of the file.
 
     `data` is the parsed document, `steps` the flow's steps of both segments, `manual` those of them that are

@@ -169,7 +169,7 @@ class World:
 
     At one instant call `run_due` before the garbage collector's: a Job without Pod object that is deleted in
     the foreground gets one then, to wait for. Two worlds that are told the same do the same, byte for byte.
-    A Job costs about 120 us for its whole life, with a Pod 350 us, most of it the writes.
+    A Job costs about 80 us for its whole life, with a Pod 270 us, most of it the writes.
     """
 
     def __init__(
