@@ -281,7 +281,7 @@ def _axis(total: timedelta, width: int) -> str:
     return "".join(shown)
 
 
-_TICK_CELLS: Final = 12
+_TICK_CELLS: Final = 10
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _TICKS: Final = (
     *(1, 2, 5, 10, 15, 30),

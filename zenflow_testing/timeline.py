@@ -7,17 +7,29 @@ line where many equal moves stand together, and one row of bars.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from zenflow_core.explain import explain, write_explanation
 from zenflow_core.facts import reason_of
 from zenflow_core.families import FAMILY, pattern, told
 from zenflow_core.instants import instant, rfc3339
-from zenflow_core.reasons import Admitted, Adopted, ApprovalRequested, JobComplete, JobSuspended
+from zenflow_core.reasons import (
+    Admitted,
+    Adopted,
+    ApprovalRequested,
+    AttemptFailed,
+    Cause,
+    JobComplete,
+    JobFailed,
+    JobSuspended,
+    RetriesExhausted,
+    RetryAbandoned,
+)
 from zenflow_core.say import say
 from zenflow_core.state import FlowPhase, StepPhase
 from zenflow_core.styled import Line, Span, Style, brief, cells, line, padded
@@ -27,6 +39,8 @@ from zenflow_testing.simulation import Entry, Simulation
 
 LINES: Final = 60
 """More lines of moves than this are gathered: nobody reads them."""
+GATHERED: Final = 36
+"""Lines that remain of them at most."""
 
 _WINDOWS: Final = tuple(
     timedelta(seconds=seconds) for seconds in (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800, 31_536_000_000)
@@ -43,16 +57,26 @@ GLYPHS: Final[Mapping[StepPhase, tuple[str, Style]]] = {
 }
 """A shape and a colour for each phase: either alone is enough."""
 
+_STOCK: Final = frozenset(
+    {"Job has reached the specified backoff limit", "Job was active longer than specified deadline"}
+)
+"""Messages of the Job controller that say what their reasons (BackoffLimitExceeded, DeadlineExceeded) say."""
+
 _SAID: Final = {StepPhase.PENDING_APPROVAL: "waiting for an approval"}
 
 
-def timeline_lines(simulation: Simulation, *, world: str, columns: int = 80, full: bool = False) -> Iterator[Line]:
-    """All of it for people. `world` says what it was played with ("seed 7"); `full` gathers nothing."""
+def timeline_lines(
+    simulation: Simulation, *, world: str, columns: int = 80, wrap: int | None = None, full: bool = False
+) -> Iterator[Line]:
+    """All of it for people. `world` says what it was played with ("seed 7"); `full` gathers nothing.
+
+    `columns` is the width of the chart; moves are broken before column `wrap`, or not at all.
+    """
     steps = len(simulation.state.plan.steps)
     head = f" in namespace {simulation.namespace}: {_count(steps, 'step')}, {world}; times are virtual"
     yield line(Span(simulation.flow, Style.HEAD), head)
     yield ()
-    yield from moves_lines(simulation, full=full)
+    yield from moves_lines(simulation, wrap=wrap, full=full)
     bars = list(chart(simulation, columns=columns))
     if bars:
         yield ()
@@ -74,8 +98,11 @@ class _Moved:
     until: Entry
 
 
-def moves_lines(simulation: Simulation, *, full: bool = False) -> Iterator[Line]:
-    """One line a move; equal moves of one instant, and of a crowd of steps, share one."""
+def moves_lines(simulation: Simulation, *, wrap: int | None = None, full: bool = False) -> Iterator[Line]:
+    """One line a move; equal moves of one instant, and of a crowd of steps, share one.
+
+    What is said of a move and has no room before column `wrap` stands in lines of its own below it.
+    """
     start = simulation.started_at
     groups = _gathered(simulation, full=full)
     times = [f"+{brief(group.first.at - start)}" for group in groups]
@@ -88,12 +115,20 @@ def moves_lines(simulation: Simulation, *, full: bool = False) -> Iterator[Line]
         text = group.text
         if group.until.at != group.first.at:
             text = f"until +{brief(group.until.at - start)}{f': {text}' if text else ''}"
-        yield line(
+        head = (
             Span(f"{time:>{wide}}  ", Style.DIM),
             Span(f"{glyph} {group.first.phase.value:<{phases}}", style),
-            f"  {padded(name, column)}",
-            Span(f"  {text}" if text else "", Style.BAD if group.first.phase is StepPhase.FAILED else Style.DIM),
         )
+        told_style = Style.BAD if group.first.phase is StepPhase.FAILED else Style.DIM
+        used = wide + phases + 6 + max(cells(name), column)
+        if not text:
+            yield line(*head, f"  {name}")
+        elif wrap is None or used + 2 + cells(text) <= wrap:
+            yield line(*head, f"  {padded(name, column)}", Span(f"  {text}", told_style))
+        else:
+            yield line(*head, f"  {name}")
+            for part in textwrap.wrap(text, max(wrap - wide - 4, 20), break_on_hyphens=False):
+                yield line(" " * (wide + 4), Span(part, told_style))
 
 
 def _glyph(entry: Entry) -> tuple[str, Style]:
@@ -112,7 +147,7 @@ def _gathered(simulation: Simulation, *, full: bool) -> list[_Moved]:
         return exact
     for window in _WINDOWS:
         found = _gather(simulation.timeline, texts, window=window, exactly=False)
-        if len(found) <= LINES:
+        if len(found) <= GATHERED:
             return found
     return found
 
@@ -145,7 +180,7 @@ def _names(moved: Sequence[Entry]) -> str:
 def _common(moved: Sequence[Entry], said: Sequence[str]) -> str:
     if len(set(said)) == 1:
         return said[0]
-    return "" if isinstance(moved[0].cause, JobComplete) else reason_of(moved[0].cause)
+    return "" if isinstance(moved[0].cause, Admitted | JobComplete) else reason_of(moved[0].cause)
 
 
 def _wording(simulation: Simulation) -> Callable[[Entry], str]:
@@ -166,9 +201,22 @@ def _wording(simulation: Simulation) -> Callable[[Entry], str]:
                 return plan.steps[plan.by_name[entry.step]].message
             case _:
                 pass
-        return _relative(simulation, say(entry.cause))
+        return _relative(simulation, say(_shorter(entry.cause)))
 
     return word
+
+
+def _shorter(cause: Cause) -> Cause:
+    """A cause without the message that the Job controller always writes beside its reason."""
+    match cause:
+        case JobFailed(message=message) if message in _STOCK:
+            return evolve(cause, message="")
+        case AttemptFailed() | RetriesExhausted() | RetryAbandoned() if isinstance(cause.failure, JobFailed):
+            if cause.failure.message in _STOCK:
+                return evolve(cause, failure=evolve(cause.failure, message=""))
+            return cause
+        case _:
+            return cause
 
 
 def _relative(simulation: Simulation, text: str) -> str:

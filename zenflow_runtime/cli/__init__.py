@@ -19,6 +19,9 @@ _BUG: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and answer with its exit code; never raises, whatever the input is."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # started with it closed (`>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
     try:
         # Imported here: a broken installation, or Ctrl-C while things load, deserves a sentence, too.
         from zenflow_runtime.cli.app import run
@@ -26,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except RecursionError as error:
-        return _report(error)
+    except OSError as error:
+        # What commands read and write by name they see to themselves: this is stdout, on a full disk for instance.
+        sys.stderr.write(f"zenflow: cannot go on: {(error.strerror or str(error)).lower()}\n")
+        return exits.INVALID
     except Exception as error:  # noqa: BLE001 - the outermost place: a user gets a sentence instead of a traceback
         return _report(error)
 

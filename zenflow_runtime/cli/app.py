@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any, Final, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
 from zenflow_runtime.cli import exits
@@ -198,7 +198,11 @@ def make_app(terminal: Terminal) -> App:
     app.command(graph, help_epilogue=_GRAPH)
     app.command(simulate, help_epilogue=_SIMULATE)
     app.command(explain, help_epilogue=_EXPLAIN)
+    assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
+
+
+_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain")
 
 
 _VALIDATE: Final = """Examples:
@@ -216,7 +220,7 @@ _SIMULATE: Final = """Examples:
   zenflow simulate flow.yaml --outcomes bad-day.yaml --set region=eu -o json"""
 _EXPLAIN: Final = """Examples:
   zenflow explain flow.yaml deploy
-  zenflow simulate flow.yaml --dump life.jsonl; zenflow explain life.jsonl deploy"""
+  zenflow explain life.jsonl deploy --at +5m   (of `zenflow simulate --dump`)"""
 
 
 def run(argv: list[str]) -> int:
@@ -231,8 +235,11 @@ def run(argv: list[str]) -> int:
         code: Any = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         command = next((each for each in tokens if not each.startswith("-")), "")
-        known = command if command in app else ""
-        terminal.fail(str(error), f"see `zenflow {known}{' ' if known else ''}--help`")
+        known = f"{command} " if command in _COMMANDS else ""
+        said = str(error)
+        if isinstance(error, UnusedCliTokensError):
+            said = f"nothing is known to do with {', '.join(repr(token) for token in error.unused_tokens or ())}"
+        terminal.fail(said, f"see `zenflow {known}--help`")
         return exits.INVALID
     except BrokenPipeError:  # of the help, which does not go through `terminal`
         terminal.give_up(sys.stdout)

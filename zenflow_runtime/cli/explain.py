@@ -53,7 +53,12 @@ def run_explanation(terminal: Terminal, file: str, step: str | None, *, name: st
         terminal.fail(f"flow {moment.state.flow.name} has no step {step!r}", instead(step, steps, "it has no steps"))
         return exits.NOT_FOUND
     told = write_explanation(explain(moment.state, StepName(step) if step is not None else None))
-    terminal.print(wrapped_lines(_coloured(told), terminal.wrap))
+    terminal.print(
+        each
+        for painted in _coloured(told)
+        # A command stays on one line, for whoever copies it.
+        for each in wrapped_lines([painted], None if "`kubectl" in painted[0].text else terminal.wrap)
+    )
     return exits.OK
 
 

@@ -65,7 +65,7 @@ def read_file(file: str) -> bytes | Unread:
     """The bytes of a file or of stdin; no more than the reader would take, so that /dev/zero ends too."""
     try:
         if file == STDIN:
-            return sys.stdin.buffer.read(SOURCE_BYTES + 1)
+            return sys.stdin.buffer.read(SOURCE_BYTES + 1) if sys.stdin is not None else b""
         with open(file, "rb") as stream:
             return stream.read(SOURCE_BYTES + 1)
     except IsADirectoryError:

@@ -119,7 +119,9 @@ def run_simulation(
     else:
         from zenflow_testing.timeline import timeline_lines
 
-        lines = timeline_lines(simulation, world=prepared.world.called, columns=terminal.columns, full=full)
+        lines = timeline_lines(
+            simulation, world=prepared.world.called, columns=terminal.columns, wrap=terminal.wrap, full=full
+        )
         terminal.print(wrapped_lines(lines, terminal.wrap))
     return exit_code(simulation)
 

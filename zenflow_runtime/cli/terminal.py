@@ -36,7 +36,7 @@ class Terminal:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self._colour = colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        self._gone: set[str] = set()
+        self._gone: list[TextIO] = []
         self._line_shown = False
         self.is_terminal: bool = sys.stdout.isatty()
         self.columns: int = max(shutil.get_terminal_size().columns, 40) if self.is_terminal else PIPE_COLUMNS
@@ -87,7 +87,7 @@ class Terminal:
         self._put(stream, "".join(_painted(line) + "\n" for line in lines) if coloured else plain(lines))
 
     def _put(self, stream: TextIO, text: str) -> None:
-        if stream.name in self._gone:
+        if stream in self._gone:
             return
         if self._line_shown:
             self._line_shown = False
@@ -98,10 +98,13 @@ class Terminal:
             stream.flush()
         except BrokenPipeError:
             self.give_up(stream)
+        except OSError:
+            self.give_up(stream)
+            raise
 
     def give_up(self, stream: TextIO) -> None:
         """Write no more to a stream that nobody reads."""
-        self._gone.add(stream.name)
+        self._gone.append(stream)
         # What is left in the buffer would be written again at exit, and fail again.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
