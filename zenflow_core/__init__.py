@@ -1,0 +1,121 @@
+"""zenflow's core: a JobFlow, what is seen of the cluster and the time go in, a list of actions comes out.
+
+    from zenflow_core import Plan, compile_plan, load_documents, read_flow, reconcile
+
+    document = load_documents(text, file="nightly.yaml")[0]
+    flow = read_flow(document.data)          # JobFlow, or every problem of shape
+    plan = compile_plan(flow)                # Plan, or every problem of meaning
+    decision = reconcile(plan, status, observed, now=now)
+    decision.actions, decision.wake_at       # what to ask of the cluster, and when to look again
+
+No I/O, no clock, no randomness. The names below are the public ones; everything
+else may change. They are loaded when they are first used, so importing the
+package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zenflow_core.actions import Action, CreateJob, DeleteFlow, DeleteJob, NudgeJob, RecordStatus
+    from zenflow_core.codec import read_flow, write_flow
+    from zenflow_core.compile import compile_plan
+    from zenflow_core.dump import Dump, read_dump
+    from zenflow_core.explain import Explanation, explain, write_explanation
+    from zenflow_core.observation import FlowSeen, Gone, Observed, Refused, Seen
+    from zenflow_core.plan import Plan, PlannedStep
+    from zenflow_core.problems import Position, Problem, Severity
+    from zenflow_core.reading import read_flow_seen, read_job
+    from zenflow_core.reconcile import Decision, advance, decode, reconcile
+    from zenflow_core.rules import RULES
+    from zenflow_core.say import say
+    from zenflow_core.source import Document, load_documents
+    from zenflow_core.spec import JobFlow, JobFlowSpec, Step
+    from zenflow_core.state import FlowPhase, FlowState, StepPhase, StepRecord
+    from zenflow_core.transitions import TRANSITIONS
+    from zenflow_core.validation import examine, validate
+    from zenflow_core.version import VERSION
+
+_HOMES = {
+    "actions": "Action CreateJob DeleteFlow DeleteJob NudgeJob RecordStatus",
+    "codec": "read_flow write_flow",
+    "compile": "compile_plan",
+    "dump": "Dump read_dump",
+    "explain": "Explanation explain write_explanation",
+    "observation": "FlowSeen Gone Observed Refused Seen",
+    "plan": "Plan PlannedStep",
+    "problems": "Position Problem Severity",
+    "reading": "read_flow_seen read_job",
+    "reconcile": "Decision advance decode reconcile",
+    "rules": "RULES",
+    "say": "say",
+    "source": "Document load_documents",
+    "spec": "JobFlow JobFlowSpec Step",
+    "state": "FlowPhase FlowState StepPhase StepRecord",
+    "transitions": "TRANSITIONS",
+    "validation": "examine validate",
+    "version": "VERSION",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "RULES",
+    "TRANSITIONS",
+    "VERSION",
+    "Action",
+    "CreateJob",
+    "Decision",
+    "DeleteFlow",
+    "DeleteJob",
+    "Document",
+    "Dump",
+    "Explanation",
+    "FlowPhase",
+    "FlowSeen",
+    "FlowState",
+    "Gone",
+    "JobFlow",
+    "JobFlowSpec",
+    "NudgeJob",
+    "Observed",
+    "Plan",
+    "PlannedStep",
+    "Position",
+    "Problem",
+    "RecordStatus",
+    "Refused",
+    "Seen",
+    "Severity",
+    "Step",
+    "StepPhase",
+    "StepRecord",
+    "advance",
+    "compile_plan",
+    "decode",
+    "examine",
+    "explain",
+    "load_documents",
+    "read_dump",
+    "read_flow",
+    "read_flow_seen",
+    "read_job",
+    "reconcile",
+    "say",
+    "validate",
+    "write_explanation",
+    "write_flow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

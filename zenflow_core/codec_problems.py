@@ -11,9 +11,8 @@ from cattrs.errors import AttributeValidationNote
 
 from zenflow_core.limits import INT64_MAX
 from zenflow_core.nearest import nearest
-from zenflow_core.problems import Problem, below
+from zenflow_core.problems import Problem, below, quoted
 from zenflow_core.spec import Backoff, ExecutionPolicy, JobFlowSpec, RetryPolicy, Step
-from zenflow_core.yaml_wording import quoted
 
 _SHOWN: Final = 40
 UINT64_MAX: Final = 2**64 - 1

@@ -281,7 +281,8 @@ def _with_secrets(
     for use in uses:
         source = sources[use.env_name]
         assert isinstance(source, SecretEnv), "only inputs from Secrets have references"
-        reference = {"secretKeyRef": {"name": source.name, "key": source.key}}
+        selector: dict[str, Any] = {"name": source.name, "key": source.key}
+        reference = {"secretKeyRef": selector | {"optional": True} if source.optional else selector}
         wanted.setdefault((use.containers, use.index), []).append({"name": use.env_name, "valueFrom": reference})
     for (field, index), variables in wanted.items():
         if field not in copied:

@@ -85,6 +85,8 @@ class SecretEnv:
 
     name: str
     key: str
+    optional: bool = False
+    """Whether the Pod may start without it; its env var is then absent."""
 
 
 InputSource: TypeAlias = FixedValue | OutputRead | KeyRead | SecretEnv

@@ -41,6 +41,9 @@ _KEY_CHARACTERS: Final = 120
 """A longer key is cut in a path: a message has to stay readable, and labels' keys are shorter than this in practice."""
 
 
+_SHOWN: Final = 60
+
+
 class Severity(StrEnum):
     """ERROR: the flow cannot run as it is. WARNING: it can, but probably not as meant."""
 
@@ -115,3 +118,9 @@ def segments(path: str) -> tuple[str | int, ...] | None:
             found.append(plain)
         end = match.end()
     return tuple(found)
+
+
+def quoted(text: str) -> str:
+    """`text` in quotes on one line, cut to what fits into a message."""
+    line = " ".join(text.split())
+    return f"'{line[:_SHOWN]}…'" if len(line) > _SHOWN else f"'{line}'"

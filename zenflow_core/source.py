@@ -16,10 +16,10 @@ import yaml
 from attrs import evolve, field, frozen
 
 from zenflow_core.limits import PROBLEMS, SOURCE_BYTES, SOURCE_DEPTH, SOURCE_NODES, SOURCE_TAG_DIRECTIVES
-from zenflow_core.problems import Position, Problem
+from zenflow_core.problems import Position, Problem, quoted
 from zenflow_core.yaml_places import Duplicate, Places, read_places
 from zenflow_core.yaml_reader import Unreadable, read_yaml
-from zenflow_core.yaml_wording import quoted, syntax_problem
+from zenflow_core.yaml_wording import syntax_problem
 
 
 class _Source:

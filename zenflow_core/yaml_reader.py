@@ -30,8 +30,7 @@ from yaml.events import (
 )
 
 from zenflow_core.limits import PROBLEMS, SOURCE_ANCHORS, SOURCE_BYTES, SOURCE_DEPTH, SOURCE_DOCUMENTS, SOURCE_NODES
-from zenflow_core.problems import Position, Problem, below
-from zenflow_core.yaml_wording import quoted
+from zenflow_core.problems import Position, Problem, below, quoted
 
 # libyaml is nine times faster; without it the same events come from PyYAML's own parser.
 Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

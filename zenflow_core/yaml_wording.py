@@ -11,17 +11,10 @@ from typing import Final
 
 import yaml
 
-from zenflow_core.problems import Position, Problem
+from zenflow_core.problems import Position, Problem, quoted
 
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _KEY: Final = re.compile(r"\s*(?:- +)*([^\s#'\"\[{][^:]*):(?:\s|$)")
-_SHOWN: Final = 60
-
-
-def quoted(text: str) -> str:
-    """`text` in quotes on one line, cut to what fits into a message."""
-    line = " ".join(text.split())
-    return f"'{line[:_SHOWN]}…'" if len(line) > _SHOWN else f"'{line}'"
 
 
 def syntax_problem(error: yaml.YAMLError, text: str, *, file: str) -> Problem:

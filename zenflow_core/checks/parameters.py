@@ -176,7 +176,7 @@ class References:
             if given.default is not None:
                 what = "zenflow never sees whether the Secret is there, and a default would be no secret"
                 self.report.add("ZF419", f"{path}.default", what, "remove it")
-            return SecretEnv(ref.name, ref.key)
+            return SecretEnv(ref.name, ref.key, optional=bool(ref.optional))
         assert given.parameter is not None, "one source is given, and it is none of the others"
         if given.parameter not in self.parameters:
             what = f"the flow has no parameter {shown(given.parameter)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zenflow_core.jsonpath import Ambiguous, Found, JsonPath, NotFound, compile_path, render
-from zenflow_core.limits import PARAMETER_VALUE_BYTES
+from zenflow_core.limits import PARAMETER_VALUE_BYTES, SOURCE_DEPTH
 from zenflow_core.observation import Absent, Complete, Present, Seen, Unread
 from zenflow_core.reasons import JobComplete, NeedsOutput, OutputMissing, OutputValue
 from zenflow_core.views import StepView
@@ -53,12 +53,23 @@ def _document(seen: Seen, text: str | None) -> Mapping[str, Any]:
             result = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             result = text
+        if _deeper_than(result, SOURCE_DEPTH):
+            result = text  # what nests like that is no result; taken apart, it would break whoever reads it
         if isinstance(result, dict):
             document.update(result)
         document["result"] = result
     document["status"] = status
     document["metadata"] = seen.document.get("metadata", {})
     return document
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether JSON nests more than so deep; looks no deeper than that."""
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    return any(_deeper_than(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def _no_constant(word: str) -> Any:
