@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import IntEnum
@@ -77,7 +78,7 @@ def chart(simulation: Simulation, *, columns: int) -> Iterator[Line]:
         kept = {row.label for row in longest}
         left_out = len(rows) - len(longest)
         rows = [row for row in rows if row.label in kept]
-    label = min(max(cells(row.label) for row in rows), _LABEL)
+    label = min(max(cells(row.label) for row in rows), _LABEL, columns // 3)
     notes = [_note(simulation, row) for row in rows]
     width = max(columns - label - 3 - max(cells(glyph + text) for glyph, _, text in notes) - 1, 10)
     yield line(Span(" " * label + "  " + _axis(end - begin, width), Style.DIM))
@@ -94,10 +95,13 @@ def chart(simulation: Simulation, *, columns: int) -> Iterator[Line]:
         )
     if left_out > 0:
         yield line(Span(f"… and {left_out} shorter ones", Style.DIM))
-    legend = "  ".join(f"{_DRAWN[kind][0]} {_DRAWN[kind][2]}" for kind in sorted(used, reverse=True) if kind)
+    legend = [f"{_DRAWN[kind][0]} {_DRAWN[kind][2]}" for kind in sorted(used, reverse=True) if kind]
     if any(len(row.steps) > 1 for row in rows):
-        legend += "  ▁▄█ how many run"
-    yield line(Span(" " * label + "  " + legend, Style.DIM))
+        legend.append("▁▄█ how many run")
+    # Joined by a character that is no blank to textwrap, so that no entry is broken.
+    joined = "  ".join(entry.replace(" ", "\u00a0") for entry in legend)
+    for part in textwrap.wrap(joined, max(columns - label - 2, 20)):
+        yield line(Span(" " * label + "  " + part.replace("\u00a0", " "), Style.DIM))
 
 
 def horizon(simulation: Simulation) -> Instant:

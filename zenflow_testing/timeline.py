@@ -149,7 +149,7 @@ def _gathered(simulation: Simulation, *, full: bool) -> list[_Moved]:
         found = _gather(simulation.timeline, texts, window=window, exactly=False)
         if len(found) <= GATHERED:
             return found
-    return found
+    return exact  # no crowd: these are all different steps
 
 
 def _gather(entries: Sequence[Entry], texts: Sequence[str], *, window: timedelta, exactly: bool) -> list[_Moved]:
