@@ -82,10 +82,20 @@ def _read_keys(value: Any) -> tuple[ConfigMapKey, ...]:
 
 def read_failure(value: Mapping[str, Any]) -> AttemptFailure:
     """How an attempt failed; raises KeyError, TypeError or ValueError on anything else."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"found {value!r}, expected how an attempt failed")
     rest = {key: item for key, item in value.items() if key != _REASON}
     found = _build(_FAILURES[value[_REASON]], rest)
     assert isinstance(found, reasons.JobFailed | reasons.JobLost | reasons.StepTimedOut)
     return found
+
+
+def recall_failure(value: Mapping[str, Any], *, at: Instant) -> AttemptFailure:
+    """The same, but total: a failure of another version is a JobFailed of that reason, so that its retry goes on."""
+    try:
+        return read_failure(value)
+    except (KeyError, TypeError, ValueError):
+        return reasons.JobFailed(at, str(value.get(_REASON, "")), str(value.get("message", "")))
 
 
 _CODECS: Mapping[Any, tuple[Encoder, Encoder]] = {

@@ -21,9 +21,9 @@ from zenflow_core.facts import (
     HOLDS,
     fields_of,
     read_cause,
-    read_failure,
     read_hold,
     reason_of,
+    recall_failure,
     write_fact,
 )
 from zenflow_core.instants import instant, rfc3339
@@ -58,7 +58,7 @@ def write_row(step: PlannedStep, record: StepRecord) -> dict[str, Any]:
         data = fields_of(record.cause)
         if data.get("at") == _usual_instant(row):
             del data["at"]
-        if data.get("attempt") == record.attempt:
+        if data.get("attempt") == record.attempt and row["reason"] in _COUNTED:
             del data["attempt"]
         if data:
             row["cause"] = data
@@ -113,7 +113,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         refusals=int(row.get("refusals", 0)),
         condition_met=bool(row.get("conditionMet", False)),
         job=JobRef(row["jobRef"]["name"], row["jobRef"]["uid"]) if "jobRef" in row else None,
-        failure=read_failure(row["lastFailure"]) if "lastFailure" in row else None,
+        failure=recall_failure(row["lastFailure"], at=started or _EPOCH) if "lastFailure" in row else None,
         outputs=outputs or None,
         reads=reads or None,
         approver=str(row.get("approvedBy", "")),
