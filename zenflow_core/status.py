@@ -56,7 +56,7 @@ def write_row(step: PlannedStep, record: StepRecord) -> dict[str, Any]:
     if record.cause is not None:
         row["reason"] = reason_of(record.cause)
         data = fields_of(record.cause)
-        if data.get("at") == _usual_instant(row):
+        if "at" in data and data["at"] == _usual_instant(row):
             del data["at"]
         if data.get("attempt") == record.attempt and row["reason"] in _COUNTED:
             del data["attempt"]

@@ -223,7 +223,7 @@ def test_a_row_that_is_over_is_as_short_as_can_be() -> None:
 )
 def test_columns(record: StepRecord, columns: dict[str, Any]) -> None:
     row = write_row(BUILD, record)
-    plain = ("name", "phase", "attempt", "startTime", "completionTime", "jobRef")
+    plain = ("message", "name", "phase", "attempt", "startTime", "completionTime", "jobRef")
     assert {key: value for key, value in row.items() if key not in plain} == columns
 
 
