@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from zenflow_core.actions import Action, CreateJob, DeleteFlow, DeleteJob, NudgeJob, RecordStatus
+from zenflow_core.actions import Action, CreateJob, DeleteJob, NudgeJob, RecordStatus
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
 from zenflow_core.observation import (
@@ -165,6 +165,10 @@ class Before:
     """Whether it has continueOnFailure."""
 
 
+_ALONE: Mapping[str, Any] = {"siblings": (), "origin": UNREAD, "status_refused_at": None}
+"""What a flow sees that competes with no other."""
+
+
 @frozen
 class Around:
     """The flow around the step: how it is bounded and what has become of it. It has started at ten."""
@@ -226,6 +230,7 @@ class Around:
             last_end=maybe(self.main_over),
             resources={},
             now=at(now),
+            **{name: value for name, value in _ALONE.items() if name in FlowView.__match_args__},
         )
 
 
@@ -432,18 +437,22 @@ def asks(decision: Decision) -> list[str]:
     return [_word(action) for action in decision.actions]
 
 
+_VERBS = {
+    "RecordStatus": "record",
+    "CreateClaim": "create claim",
+    "CreateConfigMap": "create config",
+    "CreateJob": "create",
+    "NudgeJob": "nudge",
+    "DeleteJob": "delete",
+    "DeleteFlow": "delete flow",
+}
+
+
 def _word(action: Action) -> str:
-    match action:
-        case RecordStatus():
-            return "record"
-        case CreateJob(name, attempt):
-            return f"create {name} {attempt}"
-        case DeleteJob(name, attempt):
-            return f"delete {name} {attempt}"
-        case NudgeJob(name, attempt):
-            return f"nudge {name} {attempt}"
-        case DeleteFlow():
-            return "delete flow"
+    verb = _VERBS[type(action).__name__]
+    if isinstance(action, CreateJob | NudgeJob | DeleteJob):
+        return f"{verb} {action.step} {action.attempt}"
+    return verb
 
 
 def moves(decision: Decision) -> list[str]:
