@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from attrs import field, frozen
 
+from zenflow_core.plan import ResourceRef
 from zenflow_core.spec import StepName
 
 
@@ -62,6 +63,26 @@ class CreateJob:
 
 
 @frozen
+class CreateClaim:
+    """Create a PersistentVolumeClaim of resourceTemplates. AlreadyExists is success if the flow owns it."""
+
+    ref: ResourceRef
+    name: str
+    body: Mapping[str, Any] = field(repr=False)
+    stage: ClassVar[Stage] = Stage.ENSURE
+
+
+@frozen
+class CreateConfigMap:
+    """Create a ConfigMap of resourceTemplates. AlreadyExists is success if the flow owns it."""
+
+    ref: ResourceRef
+    name: str
+    body: Mapping[str, Any] = field(repr=False)
+    stage: ClassVar[Stage] = Stage.ENSURE
+
+
+@frozen
 class NudgeJob:
     """Patch `ttlSecondsAfterFinished` so that the Job controller looks at a Job that is done (eager completion)."""
 
@@ -92,4 +113,4 @@ class DeleteFlow:
     stage: ClassVar[Stage] = Stage.RELEASE
 
 
-Action: TypeAlias = RecordStatus | CreateJob | NudgeJob | DeleteJob | DeleteFlow
+Action: TypeAlias = RecordStatus | CreateClaim | CreateConfigMap | CreateJob | NudgeJob | DeleteJob | DeleteFlow

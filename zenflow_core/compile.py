@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from zenflow_core.graph import invert
 from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
-from zenflow_core.plan import Plan, PlannedStep, Segment
+from zenflow_core.plan import Plan, PlannedStep, ResourceKind, ResourceRef, Segment
 from zenflow_core.problems import Problem
 from zenflow_core.spec import ConcurrencyPolicy, JobFlow, ResourceTemplates
 from zenflow_core.validation import Examination, examine
@@ -49,8 +49,15 @@ def plan_of(examination: Examination) -> Plan | tuple[Problem, ...]:
         suspend=spec.suspend,
         shutdown=spec.shutdown,
         parameters=examination.parameters,
-        claims=resources.volume_claim_templates,
-        config_maps=resources.config_map_templates,
+        resources={
+            ResourceRef(kind, template["metadata"]["name"]): template
+            for kind, templates in (
+                (ResourceKind.CLAIM, resources.volume_claim_templates),
+                (ResourceKind.CONFIG_MAP, resources.config_map_templates),
+            )
+            for template in templates
+        },
+        retry_of=spec.retry_of,
         fingerprint=examination.fingerprint,
     )
 

@@ -75,6 +75,9 @@ BACKOFF_DURATION_MAX: Final = timedelta(hours=720)
 REFUSAL_DELAY_MAX: Final = timedelta(seconds=60)
 """Longest pause before a create that the API server refused for now is sent again (1, 2, 4 ... seconds)."""
 
+RESOURCE_REFUSAL_DELAY: Final = timedelta(seconds=10)
+"""Pause before the create of an object of resourceTemplates that was refused for now is sent again."""
+
 RETRY_AFTER_MAX: Final = timedelta(hours=1)
 """A server's Retry-After beyond this is taken as this: a typing error there must not park a flow for a year."""
 

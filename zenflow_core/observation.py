@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
-from zenflow_core.plan import ConfigMapKey
-from zenflow_core.reasons import Instant
+from zenflow_core.plan import ConfigMapKey, ResourceRef
+from zenflow_core.reasons import Instant, OutputValue
 from zenflow_core.spec import StepName
 
 
@@ -123,6 +123,54 @@ Sightings: TypeAlias = tuple[Sighting, ...]
 
 
 @frozen
+class Made:
+    """An object of resourceTemplates that is there and ours."""
+
+    uid: str
+
+
+ResourceSighting: TypeAlias = Made | Refused
+
+
+@frozen
+class Sibling:
+    """Another flow of the same concurrency group, as far as it matters to this one."""
+
+    name: str
+    uid: str
+    created_at: Instant
+    started_at: Instant | None = None
+    over: bool = False
+    """Whether it is Succeeded or Failed."""
+    live_jobs: bool = False
+    """Whether a Job of it may still have Pods."""
+    replaces: bool = False
+    """Whether its concurrencyPolicy is Replace."""
+
+    @property
+    def unfinished(self) -> bool:
+        return not self.over
+
+
+@frozen
+class Origin:
+    """The flow that `retryOf` names: its Succeeded rows, by step, with their outputs."""
+
+    succeeded: Mapping[StepName, Takeover]
+
+
+@frozen
+class Takeover:
+    """What a Succeeded step of an earlier flow hands over."""
+
+    outputs: Mapping[str, OutputValue] | None = None
+    reads: Mapping[str, OutputValue] | None = None
+
+
+OriginLookup: TypeAlias = Unread | Absent | Origin
+
+
+@frozen
 class FlowSeen:
     """The flow object's own facts that may change without its plan."""
 
@@ -134,6 +182,8 @@ class FlowSeen:
     annotations: Mapping[str, str] = field(factory=dict)
     deleting_since: Instant | None = None
     generation: int = 1
+    group: str = ""
+    """Flows of one namespace with equal groups compete (concurrencyPolicy)."""
 
 
 @frozen
@@ -146,8 +196,14 @@ class Observed:
 
     jobs: Mapping[StepName, Sightings] = field(factory=dict)
     inputs: Mapping[ConfigMapKey, Lookup] = field(factory=dict)
-    resources: Mapping[str, Sighting] = field(factory=dict)
-    """Objects of resourceTemplates by template name."""
+    resources: Mapping[ResourceRef, ResourceSighting] = field(factory=dict)
+    """Objects of resourceTemplates, by what the plan calls them."""
+    siblings: tuple[Sibling, ...] | None = None
+    """All other flows of the group that are unfinished or still have Jobs; None: unchanged."""
+    origin: OriginLookup = UNREAD
+    """The flow that `retryOf` names; Unread: unchanged."""
+    status_refused_at: Instant | None = None
+    """The API server refused our status as too large then."""
     flow: FlowSeen | None = None
     """None: unchanged."""
 

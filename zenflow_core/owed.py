@@ -6,13 +6,15 @@ same. A slot is freed by what is seen, not by what is decided.
 
 from __future__ import annotations
 
-from zenflow_core.actions import Action, CreateJob, DeleteJob, NudgeJob
-from zenflow_core.manifests import Unbuildable
+from zenflow_core.actions import Action, CreateClaim, CreateConfigMap, CreateJob, DeleteJob, NudgeJob
+from zenflow_core.manifests import Unbuildable, build_resource
 from zenflow_core.observation import Refused, Seen, Sightings
+from zenflow_core.plan import ResourceKind
 from zenflow_core.reasons import Instant
 from zenflow_core.rules.inputs import Values, job_of, resolve
+from zenflow_core.rules.resources import missing, sent_again_at
 from zenflow_core.state import StepPhase, StepRecord
-from zenflow_core.views import StepView
+from zenflow_core.views import FlowView, StepView
 
 
 def holds_slot(record: StepRecord, sightings: Sightings) -> bool:
@@ -39,6 +41,22 @@ def ensured(view: StepView) -> tuple[Action, ...]:
     body = job_of(view, values)
     assert not isinstance(body, Unbuildable), "the rule `inputs` has tried the same values"
     return (CreateJob(view.step.name, record.attempt, body["metadata"]["name"], body),)
+
+
+def ensured_resources(flow: FlowView) -> tuple[Action, ...]:
+    """Objects of resourceTemplates that are missing and may be sent now."""
+    if flow.record.started_at is None or flow.record.ended is not None or flow.seen.deleting_since is not None:
+        return ()
+    out: list[Action] = []
+    for ref in missing(flow):
+        answer = flow.resources.get(ref)
+        if isinstance(answer, Refused) and flow.now < sent_again_at(answer):
+            continue
+        body = build_resource(flow.plan.resources[ref], flow.seen, kind=ref.kind.value)
+        name = body["metadata"]["name"]
+        made = CreateClaim if ref.kind is ResourceKind.CLAIM else CreateConfigMap
+        out.append(made(ref, name, body))
+    return tuple(out)
 
 
 def released(view: StepView) -> tuple[DeleteJob, ...]:

@@ -23,6 +23,7 @@ from zenflow_core.spec import (
     InputArtifact,
     OutputArtifact,
     PodFailurePolicy,
+    RetryOf,
     Shutdown,
     StepName,
 )
@@ -140,6 +141,21 @@ class PlannedStep:
         return bool(self.outputs or self.reads)
 
 
+class ResourceKind(StrEnum):
+    """What resourceTemplates can make."""
+
+    CLAIM = "PersistentVolumeClaim"
+    CONFIG_MAP = "ConfigMap"
+
+
+@frozen
+class ResourceRef:
+    """An object of resourceTemplates: its kind and the template's `metadata.name`."""
+
+    kind: ResourceKind
+    name: str
+
+
 @frozen
 class Plan:
     """A flow that can be run."""
@@ -160,8 +176,9 @@ class Plan:
     suspend: bool = False
     shutdown: Shutdown | None = None
     parameters: Mapping[str, str] = field(factory=dict)
-    claims: tuple[Mapping[str, Any], ...] = ()
-    config_maps: tuple[Mapping[str, Any], ...] = ()
+    resources: Mapping[ResourceRef, Mapping[str, Any]] = field(factory=dict)
+    """Templates of the objects that are made before the first step, in the order of the spec, claims first."""
+    retry_of: RetryOf | None = None
     refused: str = ""
     """Why the spec cannot be run: every problem in it. Such a plan has no steps, and its flow ends at once."""
     fingerprint: str = ""

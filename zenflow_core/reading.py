@@ -35,9 +35,10 @@ from zenflow_core.observation import (
     Lookup,
     Present,
     Seen,
+    Sibling,
 )
 from zenflow_core.pod_failure_policy import CONVENTIONAL_CONTAINER
-from zenflow_core.spec import GROUP, KIND, StepName
+from zenflow_core.spec import GROUP, KIND, ConcurrencyPolicy, StepName
 
 NUDGE_TTL_SECONDS: Final = 2**31 - 1
 """The `ttlSecondsAfterFinished` of a nudge: 68 years, so it never fires."""
@@ -140,6 +141,41 @@ def read_flow_seen(flow: Mapping[str, Any]) -> FlowSeen:
         annotations=metadata.get("annotations") or _NOTHING,
         deleting_since=None if deletion is None else instant(deletion),
         generation=metadata.get("generation") or 1,
+        group=group_of(flow),
+    )
+
+
+def group_of(flow: Mapping[str, Any]) -> str:
+    """The concurrency group of a stored flow (product rule "concurrencyPolicy").
+
+    `executionPolicy.concurrencyGroup`, else generateName without its trailing
+    dash, else the controlling owner's name, else its own name.
+    """
+    metadata = flow.get("metadata") or _NOTHING
+    policy = (flow.get("spec") or _NOTHING).get("executionPolicy") or _NOTHING
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), _NOTHING)
+    found: str = (
+        policy.get("concurrencyGroup")
+        or (metadata.get("generateName") or "").removesuffix("-")
+        or owner.get("name")
+        or metadata["name"]
+    )
+    return found
+
+
+def read_sibling(flow: Mapping[str, Any], *, live_jobs: bool) -> Sibling:
+    """A stored flow as the others of its group see it; `live_jobs` says whether a Job of it may still have Pods."""
+    metadata, status = flow["metadata"], flow.get("status") or _NOTHING
+    policy = ((flow.get("spec") or _NOTHING).get("executionPolicy") or _NOTHING).get("concurrencyPolicy")
+    started = status.get("startTime")
+    return Sibling(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        created_at=instant(metadata["creationTimestamp"]),
+        started_at=None if started is None else instant(started),
+        over=status.get("phase") in ("Succeeded", "Failed"),
+        live_jobs=live_jobs,
+        replaces=policy == ConcurrencyPolicy.REPLACE,
     )
 
 

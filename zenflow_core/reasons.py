@@ -269,10 +269,12 @@ class FlowEnded:
 
 @frozen
 class RetriedFrom:
-    """The step Succeeded in the flow that `retryOf` names; its outputs are taken over."""
+    """The step Succeeded in the flow that `retryOf` names; its outputs move into the record."""
 
     at: Instant
     flow: str
+    outputs: Mapping[str, OutputValue] | None = None
+    reads: Mapping[str, OutputValue] | None = None
 
 
 @frozen
@@ -520,6 +522,33 @@ class BackoffLimitExceeded:
 
 
 @frozen
+class ResourceNameTaken:
+    """An object of that name exists and is not ours; it is never touched."""
+
+    at: Instant
+    resource: str
+
+
+@frozen
+class ResourceRejected:
+    """The API server refused an object of resourceTemplates for good."""
+
+    at: Instant
+    resource: str
+    code: int
+    message: str = ""
+
+
+@frozen
+class RetrySourceMissing:
+    """The flow that `retryOf` names is not there any more (or is another one of that name)."""
+
+    at: Instant
+    flow: str
+    message: str = ""
+
+
+@frozen
 class StatusTooLarge:
     """The API server refused the status as too large."""
 
@@ -541,6 +570,9 @@ FlowCause: TypeAlias = (
     | Replaced
     | ActiveDeadlineExceeded
     | BackoffLimitExceeded
+    | ResourceNameTaken
+    | ResourceRejected
+    | RetrySourceMissing
     | StatusTooLarge
     | ValidationFailed
     | UnknownCause
@@ -563,13 +595,31 @@ class SiblingActive:
 
 
 @frozen
+class ResourceRefusedUntil:
+    """The API server refused an object of resourceTemplates for now; its create is sent again then."""
+
+    until: Instant
+    resource: str
+
+
+@frozen
+class NeedsOrigin:
+    """The flow that `retryOf` names has to be read first."""
+
+    flow: str
+    until: ClassVar[None] = None
+
+
+@frozen
 class KeptUntil:
     """The flow is over; it is deleted then."""
 
     until: Instant
 
 
-FlowHold: TypeAlias = FlowRunsUntil | SiblingActive | KeptUntil | Suspended | UnknownHold
+FlowHold: TypeAlias = (
+    FlowRunsUntil | SiblingActive | ResourceRefusedUntil | NeedsOrigin | KeptUntil | Suspended | UnknownHold
+)
 
 
 @frozen

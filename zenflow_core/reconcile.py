@@ -11,72 +11,37 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from zenflow_core.actions import Action, DeleteFlow, Operation, RecordStatus
+from zenflow_core.actions import Action, DeleteFlow
 from zenflow_core.conditions import conditions_of, phase_of
-from zenflow_core.observation import NOTHING, FlowSeen, Observed
-from zenflow_core.owed import ensured, released
-from zenflow_core.plan import ConfigMapKey, Plan
-from zenflow_core.reasons import ActiveDeadlineExceeded, Instant, NeedsInput, NeedsOutput, TtlExpired
+from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
+from zenflow_core.observation import NOTHING, FlowSeen, Made, Observed, Unread
+from zenflow_core.owed import ensured, ensured_resources, released
+from zenflow_core.plan import Plan
+from zenflow_core.reasons import (
+    ActiveDeadlineExceeded,
+    Instant,
+    NeedsInput,
+    NeedsOrigin,
+    NeedsOutput,
+    StatusTooLarge,
+    TtlExpired,
+)
+from zenflow_core.recording import record_status
 from zenflow_core.rows import Rows
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.timeout import completed
 from zenflow_core.rules.ttl import ttl
-from zenflow_core.spec import StepName
 from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepPhase, StepRecord, Tally
-from zenflow_core.status import StoredStatus, read_status, write_flow, write_progress, write_row
+from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.views import FlowView
 from zenflow_core.wave import Move, Wave, begins_failure, is_fatal, latest, retally
 
 FLOW = -1
 """The flow's own place among the alarms."""
-
-
-@frozen
-class ReadInput:
-    """Read this key of a ConfigMap; hand it in as `Observed.inputs`."""
-
-    ref: ConfigMapKey
-
-
-@frozen
-class ReadResult:
-    """Read the termination message of this attempt's latest Succeeded Pod; hand it in as `Seen.result`."""
-
-    step: StepName
-    attempt: int
-
-
-Read: TypeAlias = ReadInput | ReadResult
-
-
-@frozen
-class Decision:
-    """What was decided: the state after it, what to ask of the cluster, and when to look again unasked.
-
-    `actions` stand in the order in which they are to be carried out: record, ensure, release.
-    """
-
-    state: FlowState
-    actions: tuple[Action, ...]
-    wake_at: Instant | None
-    reads: tuple[Read, ...] = ()
-    """What to read and hand in as observed, because a hold names it."""
-    moves: tuple[Move, ...] = field(default=(), repr=False)
-    """What moved, for Events, metrics and timelines; best effort by nature."""
-
-    @property
-    def status(self) -> dict[str, Any]:
-        """The whole status, as the API would store it. Cost: O(steps)."""
-        return full_status(self.state)
-
-    def requeue_after(self, now: Instant) -> timedelta | None:
-        """How long until `wake_at`; None: only a change of the cluster can move this flow."""
-        return None if self.wake_at is None else max(self.wake_at - now, timedelta(0))
 
 
 def decode(plan: Plan, seen: FlowSeen, status: Mapping[str, Any] | None) -> FlowState:
@@ -137,9 +102,16 @@ def advance(state: FlowState, observed: Observed, now: Instant) -> Decision:
 def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: bool) -> Decision:
     seen = observed.flow or state.flow
     inputs = {**state.inputs, **observed.inputs} if observed.inputs else state.inputs
-    resources = {**state.resources, **observed.resources} if observed.resources else state.resources
-    if seen is not state.flow or inputs is not state.inputs or resources is not state.resources:
-        state = evolve(state, flow=seen, inputs=inputs, resources=resources)
+    if inputs is not state.inputs or _concerns_flow(observed):
+        state = evolve(
+            state,
+            flow=seen,
+            inputs=inputs,
+            resources={**state.resources, **observed.resources} if observed.resources else state.resources,
+            siblings=state.siblings if observed.siblings is None else observed.siblings,
+            origin=state.origin if isinstance(observed.origin, Unread) else observed.origin,
+            status_refused_at=observed.status_refused_at or state.status_refused_at,
+        )
     wave = Wave(state)
     by_name = state.plan.by_name
     dirty: set[int] = set()
@@ -152,12 +124,12 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
     record = _begin(_view(wave, state, state.record, now))
     if everything:
         dirty.update(range(len(wave.records)))
-    elif observed.flow is not None or FLOW in due or _opens_or_ends(state.record, record):
+    elif _concerns_flow(observed) or FLOW in due or _opens_or_ends(state.record, record):
         dirty.update(wave.unsettled())
     elif observed.inputs:
         dirty.update(_readers(wave, observed))
     record = _settle(wave, state, record, dirty, now)
-    asked = everything or observed.flow is not None or FLOW in due
+    asked = everything or _concerns_flow(observed) or FLOW in due
     return _conclude(wave, state, record, now, flow_asked=asked)
 
 
@@ -172,6 +144,9 @@ def _view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Flo
         resources=state.resources,
         last_end=wave.last_end,
         now=now,
+        siblings=state.siblings,
+        origin=state.origin,
+        status_refused_at=state.status_refused_at,
     )
 
 
@@ -184,6 +159,17 @@ def _readers(wave: Wave, observed: Observed) -> list[int]:
             isinstance(hold, NeedsInput) and any(ref in observed.inputs for ref in hold.refs) for hold in record.holds
         )
     ]
+
+
+def _concerns_flow(observed: Observed) -> bool:
+    """Whether something is new about the flow as a whole, and not only about its Jobs and inputs."""
+    return not (
+        observed.flow is None
+        and observed.siblings is None
+        and not observed.resources
+        and isinstance(observed.origin, Unread)
+        and observed.status_refused_at is None
+    )
 
 
 def _opens_or_ends(old: FlowRecord, new: FlowRecord) -> bool:
@@ -267,6 +253,11 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
         record = evolve(record, phase=phase, conditions=conditions)
     if record.observed_generation != state.flow.generation:
         record = evolve(record, observed_generation=state.flow.generation)
+    if len(record.resources) < len(plan.resources):
+        made = tuple(
+            ref for ref in plan.resources if isinstance(state.resources.get(ref), Made) or ref in record.resources
+        )
+        record = evolve(record, resources=made) if made != record.resources else record
     _rearm(wave, state.record, record)
     wave.begin(view)
     create: list[Action] = []
@@ -285,15 +276,23 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
             step = wave.view(rank)
             create += ensured(step)
             release += released(step)
+    if flow_asked or record.started_at is not state.record.started_at:
+        create = [*ensured_resources(view), *create]
+    for flow_hold in record.holds:
+        if isinstance(flow_hold, NeedsOrigin) and plan.retry_of is not None:
+            reads.append(ReadOrigin(plan.retry_of.name, plan.retry_of.uid))
     if expired and (flow_asked or state.record.completed_at is None):
         release.append(DeleteFlow(state.flow.name, state.flow.uid))
     record = state.record if record == state.record else record
-    write = record is not state.record or bool(wave.material)
+    write = record is not state.record or (bool(wave.material) and not isinstance(record.ended, StatusTooLarge))
     after = FlowState(
         plan=plan,
         flow=state.flow,
         inputs=state.inputs,
         resources=state.resources,
+        siblings=state.siblings,
+        origin=state.origin,
+        status_refused_at=state.status_refused_at,
         record=record,
         records=wave.records.freeze(),
         sightings=wave.sightings.freeze(),
@@ -304,7 +303,7 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
         queue=tuple(wave.queue),
         unwritten=frozenset() if write else frozenset(wave.unwritten),
     )
-    first = [_record(wave, state, after)] if write else []
+    first = [record_status(state, after, wave.material | wave.unwritten)] if write else []
     wake = wave.alarms[0][0] if wave.alarms else None
     return Decision(after, (*first, *create, *release), wake, tuple(dict.fromkeys(reads)), tuple(wave.moves))
 
@@ -341,33 +340,16 @@ def _rearm(wave: Wave, old: FlowRecord, new: FlowRecord) -> None:
             insort(wave.alarms, (hold.until, FLOW))
 
 
-def _record(wave: Wave, before: FlowState, after: FlowState) -> RecordStatus:
-    """The patch of what changed: rows in place, and the flow's own fields."""
-    plan = after.plan
-    if before.record.observed_generation == 0:
-        return RecordStatus((Operation("add", "/status", full_status(after)),))
-    operations: list[Operation] = []
-    if before.record is not after.record or before.plan is not plan:
-        old, new = write_flow(before.record), write_flow(after.record)
-        operations += [Operation("add", f"/status/{key}", value) for key, value in new.items() if old.get(key) != value]
-        operations += [Operation("remove", f"/status/{key}") for key in old if key not in new]
-    progress = write_progress(after.tally, plan)
-    if progress != write_progress(before.tally, before.plan):
-        operations.append(Operation("add", "/status/progress", progress))
-    for rank in sorted(wave.material | wave.unwritten):
-        step = plan.steps[rank]
-        row = write_row(step, after.records[rank])
-        operations.append(Operation("replace", f"/status/steps/{step.row}", row))
-    return RecordStatus(tuple(operations))
-
-
-def full_status(state: FlowState) -> dict[str, Any]:
-    """The whole status. Cost: O(steps)."""
-    status = write_flow(state.record) | {"progress": write_progress(state.tally, state.plan)}
-    rows: list[dict[str, Any]] = [{}] * len(state.plan.steps)
-    for step, record in zip(state.plan.steps, state.records, strict=True):
-        rows[step.row] = write_row(step, record)
-    return status | {"steps": rows}
-
-
-__all__ = ["NOTHING", "Decision", "Move", "advance", "decode", "full_status", "reconcile", "restore"]
+__all__ = [
+    "NOTHING",
+    "Decision",
+    "Move",
+    "Read",
+    "ReadInput",
+    "ReadOrigin",
+    "ReadResult",
+    "advance",
+    "decode",
+    "reconcile",
+    "restore",
+]

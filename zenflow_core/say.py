@@ -122,6 +122,16 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
             return f"activeDeadlineSeconds were over at {rfc3339(at)}"
         case r.BackoffLimitExceeded(limit=limit):
             return f"a retry beyond backoffLimit {limit} would have been due"
+        case r.ResourceNameTaken(resource=resource):
+            return f"{resource} exists and does not belong to this flow; it was left alone"
+        case r.ResourceRejected(resource=resource, code=code, message=message):
+            return f"the API server refused {resource} for good ({code}{f': {message}' if message else ''})"
+        case r.RetrySourceMissing(flow=flow, message=message):
+            return f"flow {flow}, which it retries, cannot be read{f': {message}' if message else ''}"
+        case r.ResourceRefusedUntil(until, resource):
+            return f"the API server refused {resource} for now; sent again at {rfc3339(until)}"
+        case r.NeedsOrigin(flow):
+            return f"flow {flow}, which it retries, has to be read"
         case r.StatusTooLarge():
             return "the API server refused the status as too large"
         case r.ValidationFailed(message=message):

@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
-from zenflow_core.observation import FlowSeen, Lookup, Sighting, Sightings
-from zenflow_core.plan import ConfigMapKey, Plan
+from zenflow_core.observation import UNREAD, FlowSeen, Lookup, OriginLookup, ResourceSighting, Sibling, Sightings
+from zenflow_core.plan import ConfigMapKey, Plan, ResourceRef
 from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue
 from zenflow_core.rows import Rows
 
@@ -137,6 +137,8 @@ class FlowRecord:
     phase: FlowPhase = FlowPhase.PENDING
     conditions: tuple[Condition, ...] = ()
     holds: tuple[FlowHold, ...] = ()
+    resources: tuple[ResourceRef, ...] = ()
+    """Objects of resourceTemplates that were made."""
     fingerprint: str = ""
     observed_generation: int = 0
 
@@ -168,7 +170,10 @@ class FlowState:
     """By rank."""
     sightings: Rows[Sightings]
     inputs: Mapping[ConfigMapKey, Lookup] = field(factory=dict)
-    resources: Mapping[str, Sighting] = field(factory=dict)
+    resources: Mapping[ResourceRef, ResourceSighting] = field(factory=dict)
+    siblings: tuple[Sibling, ...] = ()
+    origin: OriginLookup = UNREAD
+    status_refused_at: Instant | None = None
     tally: Tally = Tally()
     fatal: tuple[Instant, int] | None = None
     """The first main step (instant, rank) that failed without continueOnFailure."""

@@ -27,9 +27,11 @@ from zenflow_core.facts import (
     write_fact,
 )
 from zenflow_core.instants import instant, rfc3339
-from zenflow_core.plan import Plan, PlannedStep
+from zenflow_core.observation import Origin, Takeover
+from zenflow_core.plan import Plan, PlannedStep, ResourceKind, ResourceRef
 from zenflow_core.reasons import Instant, OutputValue
 from zenflow_core.say import tells
+from zenflow_core.spec import StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
 from zenflow_core.version import DECIDED_BY
 
@@ -190,6 +192,8 @@ def write_flow(record: FlowRecord) -> dict[str, Any]:
         out["ended"] = write_fact(record.ended)
     if record.holds:
         out["holds"] = [write_fact(hold) for hold in record.holds]
+    if record.resources:
+        out["resourceRefs"] = [{"kind": ref.kind.value, "name": ref.name} for ref in record.resources]
     return out
 
 
@@ -239,6 +243,7 @@ def read_status(status: Mapping[str, Any] | None) -> StoredStatus:
         phase=FlowPhase(status["phase"]),
         conditions=tuple(_read_condition(c) for c in status.get("conditions", ())),
         holds=tuple(read_hold(hold, FLOW_HOLDS) for hold in status.get("holds", ())),
+        resources=tuple(ResourceRef(ResourceKind(r["kind"]), r["name"]) for r in status.get("resourceRefs", ())),
         fingerprint=str(status.get("specHash", "")),
         observed_generation=int(status.get("observedGeneration", 0)),
     )
@@ -249,3 +254,11 @@ def read_status(status: Mapping[str, Any] | None) -> StoredStatus:
 def _read_end(data: Mapping[str, Any], at: Instant) -> Any:
     rest = {key: value for key, value in data.items() if key != "reason"}
     return read_cause(str(data["reason"]), rest, FLOW_CAUSES, at=at)
+
+
+def read_origin(flow: Mapping[str, Any]) -> Origin:
+    """The Succeeded rows of an earlier flow, for one whose `retryOf` names it."""
+    rows = read_status(flow.get("status")).rows
+    return Origin(
+        {StepName(n): Takeover(r.outputs, r.reads) for n, r in rows.items() if r.phase is StepPhase.SUCCEEDED}
+    )

@@ -38,6 +38,7 @@ from zenflow_core.reasons import (
     NamespaceTerminating,
     OutputMissing,
     OutputUnavailable,
+    OutputValue,
     Rejected,
     RetriedFrom,
     RetriesExhausted,
@@ -144,8 +145,9 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
             assert record.watch is not None, "a running step has a watch"
             return evolve(record, watch=record.watch.resume(at), cause=cause, holds=())
         case JobComplete(at, outputs, reads):
-            done = _end(record, phase, JobComplete(at))
-            return evolve(done, outputs=outputs or None, reads=reads or None) if outputs or reads else done
+            return _with_outputs(_end(record, phase, JobComplete(at)), outputs, reads)
+        case RetriedFrom(at, flow, outputs, reads):
+            return _with_outputs(_end(record, phase, RetriedFrom(at, flow)), outputs, reads)
         case Approved(by=by) | Rejected(by=by):
             return evolve(_end(record, phase, cause), approver=by)
         case (
@@ -165,13 +167,19 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
             | RetryAbandoned()
             | FlowFailing()
             | FlowEnded()
-            | RetriedFrom()
         ):
             return _end(record, phase, cause)
         case UnknownCause():
             raise AssertionError("a cause of another version is read, never answered by a rule")
         case never:
             assert_never(never)
+
+
+def _with_outputs(
+    record: StepRecord, outputs: Mapping[str, OutputValue] | None, reads: Mapping[str, OutputValue] | None
+) -> StepRecord:
+    """The record with what was read; the stored cause has only the instant."""
+    return evolve(record, outputs=outputs or None, reads=reads or None) if outputs or reads else record
 
 
 def _end(record: StepRecord, phase: StepPhase, cause: Cause) -> StepRecord:

@@ -7,8 +7,17 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from zenflow_core.observation import FlowSeen, Lookup, Sighting, Sightings
-from zenflow_core.plan import ConfigMapKey, Plan, PlannedStep, Segment
+from zenflow_core.observation import (
+    UNREAD,
+    FlowSeen,
+    Lookup,
+    OriginLookup,
+    ResourceSighting,
+    Sibling,
+    Sighting,
+    Sightings,
+)
+from zenflow_core.plan import ConfigMapKey, Plan, PlannedStep, ResourceRef, Segment
 from zenflow_core.reasons import Cause, FlowCause, FlowHold, Hold, Instant
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowRecord, StepRecord, Tally
@@ -23,10 +32,13 @@ class FlowView:
     record: FlowRecord
     tally: Tally
     fatal: tuple[Instant, StepName] | None
-    resources: Mapping[str, Sighting]
+    resources: Mapping[ResourceRef, ResourceSighting]
     last_end: Instant | None
     """When the last main step that is over ended."""
     now: Instant
+    siblings: tuple[Sibling, ...] = ()
+    origin: OriginLookup = UNREAD
+    status_refused_at: Instant | None = None
 
     @property
     def settled(self) -> bool:

@@ -24,6 +24,8 @@ from zenflow_core.plan import (
     OutputRead,
     Plan,
     PlannedStep,
+    ResourceKind,
+    ResourceRef,
     RetryRule,
     SecretEnv,
     Segment,
@@ -301,7 +303,10 @@ def test_resources_are_kept_as_they_are_written() -> None:
         "requests": {"storage": "1Gi"}}}}  # fmt: skip
     config_map = {"metadata": {"name": "c"}, "data": {"a": "b"}}
     made = plan(step("a"), resourceTemplates={"volumeClaimTemplates": [claim], "configMapTemplates": [config_map]})
-    assert (made.claims, made.config_maps) == ((claim,), (config_map,))
+    assert made.resources == {
+        ResourceRef(ResourceKind.CLAIM, "d"): claim,
+        ResourceRef(ResourceKind.CONFIG_MAP, "c"): config_map,
+    }
 
 
 def test_problems_instead_of_a_plan_all_at_once() -> None:

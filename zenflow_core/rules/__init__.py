@@ -17,14 +17,18 @@ from zenflow_core.rules.adoption import adoption
 from zenflow_core.rules.approval import approval
 from zenflow_core.rules.budget import retry_budget
 from zenflow_core.rules.cancellation import cancellation, deletion, shutdown, validity
+from zenflow_core.rules.concurrency import concurrency
 from zenflow_core.rules.condition import condition
 from zenflow_core.rules.deadline import active_deadline, finally_deadline, finally_time
 from zenflow_core.rules.dependencies import dependencies, start
 from zenflow_core.rules.expiry import expiry
 from zenflow_core.rules.inputs import inputs
+from zenflow_core.rules.origin import origin, retried
 from zenflow_core.rules.outcome import outcome
 from zenflow_core.rules.refused import refused
+from zenflow_core.rules.resources import resource_refusals, resources
 from zenflow_core.rules.retry import previous_attempt, retry_backoff
+from zenflow_core.rules.size import status_size
 from zenflow_core.rules.suspension import suspension
 from zenflow_core.rules.timeout import timeout
 from zenflow_core.rules.ttl import job_kept
@@ -35,8 +39,8 @@ RULES: Mapping[StepPhase, tuple[Rule, ...]] = MappingProxyType(
     {
         # A Job that is there already is adopted before anything can end the step: it must be accounted for.
         StepPhase.PENDING: (
-            *(cancellation, adoption, expiry, finally_deadline, start, dependencies, condition, inputs),
-            *(retry_backoff, previous_attempt, refused, suspension),
+            *(cancellation, adoption, expiry, finally_deadline, start, retried, dependencies, condition, inputs),
+            *(retry_backoff, previous_attempt, refused, resources, suspension),
         ),
         # A decision counts when it is seen, so the deadlines are asked first.
         StepPhase.PENDING_APPROVAL: (cancellation, expiry, finally_deadline, timeout, approval),
@@ -50,9 +54,12 @@ RULES: Mapping[StepPhase, tuple[Rule, ...]] = MappingProxyType(
 )
 
 # Asked before the steps: what comes from outside.
-ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (deletion, validity, shutdown)
+ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (
+    *(deletion, validity, status_size, shutdown),
+    *(origin, concurrency),
+)
 # Asked after the steps have answered with what has happened.
-ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (active_deadline, retry_budget, finally_time)
+ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (resource_refusals, active_deadline, retry_budget, finally_time)
 
 _HOLDS = frozenset(get_args(Hold))
 _FLOW_HOLDS = frozenset(get_args(FlowHold))

@@ -35,7 +35,7 @@ def refusal(view: StepView, answer: Refused) -> JobRejected | JobNameTaken | Job
         return JobNameTaken(answer.at, answer.taken_by)
     if reasons.NamespaceTerminating.__name__ in answer.causes:
         return reasons.NamespaceTerminating(answer.at)
-    if _permanent(answer):
+    if permanent(answer):
         return JobRejected(answer.at, answer.code, message)
     pause = min(timedelta(seconds=2 ** min(view.record.refusals, 16)), REFUSAL_DELAY_MAX)
     if answer.retry_after is not None:
@@ -43,7 +43,7 @@ def refusal(view: StepView, answer: Refused) -> JobRejected | JobNameTaken | Job
     return JobRefused(answer.at, answer.at + pause, answer.code, message)
 
 
-def _permanent(answer: Refused) -> bool:
+def permanent(answer: Refused) -> bool:
     """Refusals that no waiting changes."""
     if answer.code in _PERMANENT:
         return True

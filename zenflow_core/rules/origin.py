@@ -1,0 +1,33 @@
+"""`retryOf`: a flow that starts with the Succeeded steps of an earlier one, and their outputs."""
+
+from __future__ import annotations
+
+from zenflow_core.observation import Absent, Origin, Unread
+from zenflow_core.reasons import NeedsOrigin, RetriedFrom, RetrySourceMissing
+from zenflow_core.views import FlowView, StepView
+
+
+def origin(flow: FlowView) -> NeedsOrigin | RetrySourceMissing | None:
+    """Read the earlier flow before the start; without it there is nothing to retry."""
+    source = flow.plan.retry_of
+    if source is None or flow.record.started_at is not None:
+        return None
+    match flow.origin:
+        case Unread():
+            return NeedsOrigin(source.name)
+        case Absent(why):
+            return RetrySourceMissing(flow.now, source.name, message=why)
+        case Origin():
+            return None
+
+
+def retried(view: StepView) -> RetriedFrom | None:
+    """Take a step over that had Succeeded; all of them move in the decision that starts the flow."""
+    source, found = view.flow.plan.retry_of, view.flow.origin
+    if source is None or not isinstance(found, Origin) or view.record.attempt > 0:
+        return None
+    step = found.succeeded.get(view.step.name)
+    started = view.flow.record.started_at
+    if step is None or started is None:
+        return None
+    return RetriedFrom(started, source.name, outputs=step.outputs, reads=step.reads)

@@ -1,0 +1,53 @@
+"""`resourceTemplates`: claims and ConfigMaps that are there before the first step, owned by the flow.
+
+One that was made once is recorded and never made again: a claim that somebody
+deleted would come back empty.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from zenflow_core.limits import MESSAGE_CHARACTERS, RESOURCE_REFUSAL_DELAY, RETRY_AFTER_MAX
+from zenflow_core.observation import Made, Refused
+from zenflow_core.plan import ResourceRef
+from zenflow_core.reasons import Instant, NeedsResource, ResourceNameTaken, ResourceRefusedUntil, ResourceRejected
+from zenflow_core.rules.refused import permanent
+from zenflow_core.views import FlowView, StepView
+
+
+def missing(flow: FlowView) -> tuple[ResourceRef, ...]:
+    """The objects that are still to be made."""
+    if not flow.plan.resources:
+        return ()
+    known = flow.record.resources
+    return tuple(r for r in flow.plan.resources if r not in known and not isinstance(flow.resources.get(r), Made))
+
+
+def resources(view: StepView) -> NeedsResource | None:
+    """Hold every step until the flow's own objects are there."""
+    names = tuple(f"{ref.kind.value} {ref.name}" for ref in missing(view.flow))
+    return NeedsResource(names) if names else None
+
+
+def resource_refusals(flow: FlowView) -> ResourceNameTaken | ResourceRejected | ResourceRefusedUntil | None:
+    """What refused creates mean: an end, or a pause."""
+    for ref in missing(flow):
+        answer = flow.resources.get(ref)
+        if not isinstance(answer, Refused):
+            continue
+        what = f"{ref.kind.value} {answer.taken_by or ref.name}"
+        if answer.taken_by:
+            return ResourceNameTaken(answer.at, what)
+        if permanent(answer):
+            return ResourceRejected(answer.at, what, code=answer.code, message=answer.message[:MESSAGE_CHARACTERS])
+        until = sent_again_at(answer)
+        if flow.now < until:
+            return ResourceRefusedUntil(until, what)
+    return None
+
+
+def sent_again_at(answer: Refused) -> Instant:
+    """When a create that was refused for now is sent again."""
+    asked = timedelta(seconds=answer.retry_after or 0)
+    return answer.at + max(RESOURCE_REFUSAL_DELAY, min(asked, RETRY_AFTER_MAX))
