@@ -117,8 +117,10 @@ def horizon(simulation: Simulation) -> Instant:
 def stretches_of(simulation: Simulation, step: PlannedStep, end: Instant) -> tuple[Stretch, ...]:
     """A step's life in parts; what it spent waiting for other steps is in none."""
     runs = simulation.attempts.get(step.name, ())
+    if not runs:
+        return ()
     found: list[Stretch] = []
-    before = _ready_at(simulation, step)
+    before: Instant | None = _ready_at(simulation, step)
     waits = Kind.QUEUE
     for run in runs:
         if before is not None and run.started_at > before:
@@ -126,25 +128,20 @@ def stretches_of(simulation: Simulation, step: PlannedStep, end: Instant) -> tup
         kind = Kind.APPROVAL if step.manual else Kind.RUN
         found.append(Stretch(kind, run.started_at, run.finished_at or end))
         before, waits = run.finished_at, Kind.BACKOFF
-    record = simulation.state.records[step.rank]
-    if runs and before is not None and not record.settled:
-        found.append(Stretch(waits, before, end))
-    elif runs and before is not None and record.finished_at is not None and record.finished_at > before:
-        found.append(Stretch(waits, before, record.finished_at))
+    over = simulation.state.records[step.rank].finished_at or end
+    if before is not None and over > before:
+        found.append(Stretch(waits, before, over))
     return tuple(found)
 
 
-def _ready_at(simulation: Simulation, step: PlannedStep) -> Instant | None:
-    """When nothing of the flow's other steps was missing any more."""
+def _ready_at(simulation: Simulation, step: PlannedStep) -> Instant:
+    """When nothing of the flow's other steps was missing any more, for a step that has begun."""
     state = simulation.state
     upstream: Sequence[int] = step.upstream
     if step.rank >= state.plan.main and not upstream:
         upstream = range(state.plan.main)
-    ends = [state.records[rank].finished_at for rank in upstream]
-    settled = [end for end in ends if end is not None]
-    if len(settled) < len(ends):
-        return None
-    return max(settled, default=state.record.started_at or simulation.started_at)
+    ends = [end for rank in upstream if (end := state.records[rank].finished_at) is not None]
+    return max(ends, default=state.record.started_at or simulation.started_at)
 
 
 def _suspensions(simulation: Simulation, end: Instant) -> dict[str, list[Stretch]]:

@@ -287,6 +287,16 @@ def slowest_chain(simulation: Simulation) -> list[str]:
         rank = -max(before)[1]
 
 
+def time_of_steps(simulation: Simulation) -> tuple[timedelta, ...]:
+    """How long each step took from its first start to its end, by rank; pauses before retries included."""
+    found = []
+    for step, record in zip(simulation.state.plan.steps, simulation.state.records, strict=True):
+        runs = simulation.attempts.get(step.name, ())
+        over = record.finished_at or (runs[-1].finished_at if runs else None)
+        found.append(over - runs[0].started_at if runs and over is not None else timedelta(0))
+    return tuple(found)
+
+
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 

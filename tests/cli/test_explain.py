@@ -18,14 +18,16 @@ def dump(zenflow: Zenflow) -> str:
 
 
 def test_a_manifest_is_explained_as_it_is_right_after_its_creation(zenflow: Zenflow) -> None:
-    ran = zenflow("explain", TRAIN, "test-linux-1-21")
+    ran = zenflow("explain", "examples/etl-diamond.yaml", "load")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
-        """test-linux-1-21 is Pending
-  WaitsFor       build, which is Pending
-    WaitsFor     checkout, which is Running (attempt 1 of 4)
-      RunsUntil  may run until 2026-01-01T00:05:00Z
-To move it: checkout moves when its Job ends, at the latest at 2026-01-01T00:05:00Z.
+        """load is Pending
+  WaitsFor      merge, which is Pending
+    WaitsFor    transform-a, which is Pending
+      WaitsFor  extract-a, which is Running (attempt 1 of 4)
+    WaitsFor    transform-b, which is Pending
+      WaitsFor  extract-b, which is Running (attempt 1 of 4)
+To move it: extract-a and extract-b move when their Jobs end.
 """
     )
 

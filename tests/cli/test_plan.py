@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_plan_as_json(zenflow: Zenflow) -> None:
     assert ran.out == json.dumps(plan, indent=2, sort_keys=True) + "\n"
     assert plan["waves"] == [["extract-a", "extract-b"], ["transform-a", "transform-b"], ["merge"], ["load"]]
     assert plan["criticalPath"] == ["extract-a", "transform-a", "merge", "load"]
+    assert plan["criticalPathSeconds"] is None
     assert plan["jobs"] == {"atLeast": 0, "atMost": 12, "withoutRetries": 6}
     assert plan["steps"][5] == {
         "name": "load",
@@ -47,6 +49,28 @@ def test_plan_as_json(zenflow: Zenflow) -> None:
         "timeoutSeconds": 1200,
         "continueOnFailure": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "chain", "seconds"),
+    [
+        pytest.param("{}", ["extract-a", "transform-a", "merge", "load"], 40, id="all alike"),
+        pytest.param(
+            "steps: {extract-b: [{exitCode: 1, after: 5s}, {after: 60s}]}",
+            ["extract-b", "transform-b", "merge", "load"],
+            105,
+            id="with a retry and its pause",
+        ),
+    ],
+)
+def test_with_outcomes_the_chain_is_by_time(
+    zenflow: Zenflow, tmp_path: Path, outcomes: str, chain: list[str], seconds: int
+) -> None:
+    (tmp_path / "o.yaml").write_text(outcomes, encoding="utf-8")
+    plan = json.loads(zenflow("plan", "examples/etl-diamond.yaml", "--outcomes", "o.yaml", "-o", "json").out)
+    assert (plan["criticalPath"], plan["criticalPathSeconds"]) == (chain, seconds)
+    text = zenflow("plan", "examples/etl-diamond.yaml", "--outcomes", "o.yaml").out
+    assert f"{chain[0]} {seconds - 30}s →" in text.replace("1m15s", "75s")
 
 
 def test_finally_stands_behind_all_other_waves() -> None:

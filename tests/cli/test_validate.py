@@ -247,3 +247,26 @@ def test_the_caret_stands_below_its_place(column: int, source: str, shown: list[
     problem = Problem("p", "w", "f", severity=Severity.ERROR, position=Position("f", 1, column))
     lines = plain(finding_lines([problem], file="f", source=[source], width=40)).splitlines()
     assert lines[1:3] == shown
+
+
+PARAMETER = GOOD.replace("spec:\n", "spec:\n  parameters: [{name: region}]\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        pytest.param((), 2, "error ZF412", id="a parameter without a value is a problem"),
+        pytest.param(("--set", "region=eu"), 0, "ok JobFlow good", id="not if it is given one"),
+        pytest.param(("--set", "regoin=eu"), 2, "error ZF412", id="nor by another name"),
+    ],
+)
+def test_set(zenflow: Zenflow, args: tuple[str, ...], code: int, said: str) -> None:
+    ran = zenflow("validate", "-", *args, stdin=PARAMETER)
+    assert ran.code == code
+    assert said in ran.out
+    assert ("no such parameter\n  fix: did you mean 'region'?" in ran.err) is ("regoin=eu" in args)
+
+
+def test_set_is_for_the_flows_that_have_the_parameter(zenflow: Zenflow) -> None:
+    ran = zenflow("validate", "-", "--set", "region=eu", stdin=f"{GOOD}---\n{PARAMETER}")
+    assert (ran.code, ran.err) == (0, "")

@@ -30,6 +30,7 @@ Exit codes: 0 as asked, 1 the answer is no, 2 invalid input or usage,
 
 Output = Parameter(name=["--output", "-o"])
 Name = Annotated[str | None, Parameter(name="--name")]
+Given = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
 
 
 def make_app(terminal: Terminal) -> App:
@@ -47,6 +48,7 @@ def make_app(terminal: Terminal) -> App:
 
     def validate(
         *files: str,
+        given: Given = (),
         output: Annotated[Literal["text", "json", "github", "sarif"], Output] = "text",
     ) -> int:
         """Find all that is wrong with flows, each with its place and its fix.
@@ -58,22 +60,28 @@ def make_app(terminal: Terminal) -> App:
         ----------
         files
             Manifests (YAML or JSON); `-` reads stdin.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
         output
             text (the default), json, github (annotations of a pull request) or sarif (code scanning).
         """
         from zenflow_runtime.cli.validate import validate
 
-        return validate(terminal, files, output)
+        return validate(terminal, files, given=given, output=output)
 
     def plan(
         file: str,
         /,
         *,
         name: Name = None,
+        given: Given = (),
+        outcomes: str | None = None,
+        seed: int | None = None,
         output: Annotated[Literal["text", "json"], Output] = "text",
     ) -> int:
         """Show what would run after what: waves, tree and longest chain.
 
+        With --seed or --outcomes the longest chain is the one of a simulated life.
         Exit code 0, or 2 if the flow is not valid.
 
         Parameters
@@ -82,18 +90,25 @@ def make_app(terminal: Terminal) -> App:
             A manifest; `-` reads stdin.
         name
             Which flow, if the file has several.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
+        outcomes
+            As of simulate: how steps end and how long they take.
+        seed
+            As of simulate: a number that draws durations and failures.
         output
             text (the default) or json.
         """
         from zenflow_runtime.cli.plan import plan
 
-        return plan(terminal, file, name=name, output=output)
+        return plan(terminal, file, name=name, given=given, outcomes=outcomes, seed=seed, output=output)
 
     def graph(
         file: str,
         /,
         *,
         name: Name = None,
+        given: Given = (),
         output: Annotated[Literal["mermaid", "dot"], Output] = "mermaid",
     ) -> int:
         """Draw a flow as text for Mermaid or Graphviz.
@@ -106,12 +121,14 @@ def make_app(terminal: Terminal) -> App:
             A manifest; `-` reads stdin.
         name
             Which flow, if the file has several.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
         output
             mermaid (the default; for Markdown pages and pull requests) or dot (for Graphviz).
         """
         from zenflow_runtime.cli.graph import graph
 
-        return graph(terminal, file, name=name, output=output)
+        return graph(terminal, file, name=name, given=given, output=output)
 
     def simulate(
         file: str,
@@ -120,7 +137,7 @@ def make_app(terminal: Terminal) -> App:
         name: Name = None,
         outcomes: str | None = None,
         seed: int | None = None,
-        given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+        given: Given = (),
         output: Annotated[Literal["text", "json"], Output] = "text",
         dump: str | None = None,
         full: Annotated[bool, Parameter(negative=())] = False,
@@ -170,6 +187,7 @@ def make_app(terminal: Terminal) -> App:
         /,
         *,
         name: Name = None,
+        given: Given = (),
         at: str | None = None,
     ) -> int:
         """Say why a step is where it is, down to what really blocks it.
@@ -186,14 +204,16 @@ def make_app(terminal: Terminal) -> App:
             The step in question.
         name
             Which flow, if a manifest has several.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
         at
             The moment in question: +5m (from the dump's first decision) or an instant; its end without it.
         """
         from zenflow_runtime.cli.explain import run_explanation
 
-        return run_explanation(terminal, file, step, name=name, at=at)
+        return run_explanation(terminal, file, step, name=name, given=given, at=at)
 
-    app.command(validate, help_epilogue=_VALIDATE)
+    app.command(validate, usage="Usage: zenflow validate [OPTIONS] FILE...", help_epilogue=_VALIDATE)
     app.command(plan, help_epilogue=_PLAN)
     app.command(graph, help_epilogue=_GRAPH)
     app.command(simulate, help_epilogue=_SIMULATE)

@@ -6,21 +6,20 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from zenflow_core.compile import compile_plan
 from zenflow_core.dump import FORMAT, Dump, read_dump
 from zenflow_core.durations import MalformedDuration, parse_duration
 from zenflow_core.explain import explain, write_explanation
 from zenflow_core.instants import instant, rfc3339
 from zenflow_core.nearest import instead
 from zenflow_core.observation import FlowSeen, Observed
-from zenflow_core.plan import Plan
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import reconcile
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState
 from zenflow_core.styled import Line, Span, Style
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.files import Unread, pick_flow, read_file, say_unrunnable
+from zenflow_runtime.cli.files import Unread, read_file
+from zenflow_runtime.cli.flows import read_runnable
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 from zenflow_testing.clock import EPOCH
 
@@ -33,19 +32,24 @@ class Moment:
     at: Instant
 
 
-def run_explanation(terminal: Terminal, file: str, step: str | None, *, name: str | None, at: str | None) -> int:
+def run_explanation(
+    terminal: Terminal, file: str, step: str | None, *, name: str | None, given: tuple[str, ...], at: str | None
+) -> int:
     """Print why a step (None: the flow) is where it is; 0, 2 for an invalid file, 4 for an unknown step."""
     text = read_file(file)
     if isinstance(text, Unread):
         terminal.fail(f"cannot read {text.file}: {text.why}")
         return exits.INVALID
     if _is_dump(text):
+        if given:
+            terminal.fail("--set needs a manifest: what a dump recorded has happened")
+            return exits.INVALID
         moment = _of_dump(terminal, text, file=file, at=at)
     elif at is not None:
         terminal.fail("--at needs a dump: a manifest has no history", f"zenflow simulate {file} --dump FILE writes one")
         return exits.INVALID
     else:
-        moment = _of_manifest(terminal, file, name=name, text=text)
+        moment = _of_manifest(terminal, file, name=name, given=given, text=text)
     if isinstance(moment, int):
         return moment
     steps = moment.state.plan.by_name
@@ -66,23 +70,22 @@ def _is_dump(text: bytes) -> bool:
     return text.lstrip()[:1] == b"{" and f'"format":"{FORMAT.split("/")[0]}/'.encode() in text.split(b"\n", 1)[0]
 
 
-def _of_manifest(terminal: Terminal, file: str, *, name: str | None, text: bytes) -> Moment | int:
-    picked = pick_flow(terminal, file, name, text=text)
-    if isinstance(picked, int):
-        return picked
-    plan = compile_plan(picked.flow)
-    if not isinstance(plan, Plan):
-        return say_unrunnable(terminal, picked, plan)
-    metadata = picked.flow.metadata
+def _of_manifest(
+    terminal: Terminal, file: str, *, name: str | None, given: tuple[str, ...], text: bytes
+) -> Moment | int:
+    runnable = read_runnable(terminal, file, name=name, given=given, text=text)
+    if isinstance(runnable, int):
+        return runnable
+    metadata = runnable.flow.metadata
     seen = FlowSeen(
-        picked.found.name,
+        runnable.name,
         metadata.namespace or "default",
         uid=metadata.uid or "00000000-0000-0000-0000-000000000000",
         created_at=EPOCH,
         labels=metadata.labels,
         annotations=metadata.annotations,
     )
-    decision = reconcile(plan, None, Observed(flow=seen), now=EPOCH)
+    decision = reconcile(runnable.plan, None, Observed(flow=seen), now=EPOCH)
     return Moment(decision.state, EPOCH)
 
 

@@ -8,15 +8,10 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from zenflow_core.codec import read_flow
 from zenflow_core.limits import SOURCE_BYTES
-from zenflow_core.nearest import instead
 from zenflow_core.problems import Problem
 from zenflow_core.source import Document, load_documents
-from zenflow_core.spec import GROUP, KIND, JobFlow
-from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.findings import say_findings
-from zenflow_runtime.cli.terminal import Terminal
+from zenflow_core.spec import GROUP, KIND
 
 STDIN: Final = "<stdin>"
 """What `-` is called in messages."""
@@ -117,68 +112,4 @@ def name_of(data: Any) -> str:
 
 
 def _joined(prefix: str, path: str) -> str:
-    return f"{prefix}{'' if path.startswith('[') or not path else '.'}{path}"
-
-
-@frozen
-class Picked:
-    """The one flow that a command is about, and where it stands."""
-
-    found: Found
-    flow: JobFlow
-    text: bytes
-    """The whole file."""
-
-
-def pick_flow(terminal: Terminal, file: str, name: str | None, *, text: bytes | None = None) -> Picked | int:
-    """The flow of `file` called `name` (None: the only one); an exit code once the trouble has been said.
-
-    `text` is what the file holds, if it has been read already.
-    """
-    content = read_file(file) if text is None else text
-    if isinstance(content, Unread):
-        terminal.fail(f"cannot read {content.file}: {content.why}")
-        return exits.INVALID
-    entries = find_flows(content, file)
-    problems = tuple(each for each in entries if isinstance(each, Problem))
-    if problems:
-        say_findings(terminal, problems, file=file, text=content)
-        return exits.INVALID
-    found = _chosen(terminal, [each for each in entries if isinstance(each, Found)], file=file, name=name)
-    if isinstance(found, int):
-        return found
-    flow = read_flow(found.data)
-    if not isinstance(flow, JobFlow):
-        say_findings(terminal, found.placed(flow), file=file, text=content)
-        return exits.INVALID
-    return Picked(found, flow, content)
-
-
-def _chosen(terminal: Terminal, flows: list[Found], *, file: str, name: str | None) -> Found | int:
-    names = [each.name for each in flows]
-    if name is not None:
-        named = [each for each in flows if each.name == name]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            terminal.fail(f"{file} has {len(named)} JobFlows called {name!r}", "put them into files of their own")
-            return exits.INVALID
-        terminal.fail(f"{file} has no JobFlow called {name!r}", instead(name, names, "it has none at all"))
-        return exits.NOT_FOUND
-    if not flows:
-        terminal.fail(
-            f"{file} has no JobFlow in it", f"begin one with 'apiVersion: {GROUP}/v1alpha1' and 'kind: {KIND}'"
-        )
-        return exits.INVALID
-    if len(flows) > 1:
-        listed = ", ".join(each or "(without a name)" for each in names[:_NAMED])
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        terminal.fail(f"{file} has {len(flows)} JobFlows: {listed}{more}", "pick one with --name")
-        return exits.INVALID
-    return flows[0]
-
-
-def say_unrunnable(terminal: Terminal, picked: Picked, problems: tuple[Problem, ...]) -> int:
-    """Print why a flow cannot be run, with its places; the exit code for that."""
-    say_findings(terminal, picked.found.placed(problems), file=picked.found.file, text=picked.text)
-    return exits.INVALID
+    return f"{prefix}.{path}" if path else prefix

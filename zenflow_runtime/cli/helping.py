@@ -30,7 +30,7 @@ class TwoColumns:
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: object) -> None:
         """`Usage: ...`, without the line feeds that cyclopts puts around it."""
-        console.print(f"Usage: {str(usage).strip()}", highlight=False, markup=False)
+        console.print(f"Usage: {str(usage).strip().removeprefix('Usage: ')}", highlight=False, markup=False)
 
     def render_description(self, console: Console, options: ConsoleOptions, description: object) -> None:
         """The text, which brings its own lines."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from attrs import frozen
 
-from zenflow_core.compile import compile_plan
 from zenflow_core.expressions import Constant
 from zenflow_core.families import families, told
 from zenflow_core.graph import critical_path, waves
@@ -15,7 +15,7 @@ from zenflow_core.plan import Plan, PlannedStep
 from zenflow_core.styled import Line, Span, Style, brief, cells, cut, line, padded
 from zenflow_core.version import VERSION
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.files import pick_flow, say_unrunnable
+from zenflow_runtime.cli.flows import read_runnable
 from zenflow_runtime.cli.reports import to_json
 from zenflow_runtime.cli.terminal import Terminal, wrapped
 
@@ -35,19 +35,49 @@ class Unit:
         return told([step.name for step in self.steps], width=0)
 
 
-def plan(terminal: Terminal, file: str, *, name: str | None, output: str) -> int:
-    """Print the plan of one flow; 0, or 2 if it cannot be run."""
-    picked = pick_flow(terminal, file, name)
-    if isinstance(picked, int):
-        return picked
-    compiled = compile_plan(picked.flow)
-    if not isinstance(compiled, Plan):
-        return say_unrunnable(terminal, picked, compiled)
-    if output == "json":
-        terminal.text(to_json(plan_json(compiled, picked.found.name, picked.flow.metadata.namespace or "")))
+def plan(
+    terminal: Terminal,
+    file: str,
+    *,
+    name: str | None,
+    given: tuple[str, ...],
+    outcomes: str | None,
+    seed: int | None,
+    output: str,
+) -> int:
+    """Print the plan of one flow; 0, or 2 if it cannot be run. With `outcomes` or `seed` its steps have durations."""
+    spent: Durations | None = None
+    if outcomes is None and seed is None:
+        runnable = read_runnable(terminal, file, name=name, given=given)
     else:
-        terminal.print(plan_lines(compiled, picked.found.name, columns=terminal.columns))
+        from zenflow_runtime.cli.simulate import play, prepare
+        from zenflow_testing.timeline import time_of_steps
+
+        prepared = prepare(terminal, file, name=name, outcomes=outcomes, seed=seed, given=given)
+        if isinstance(prepared, int):
+            return prepared
+        runnable = prepared.runnable
+        spent = Durations(time_of_steps(play(terminal, prepared)), prepared.world.called)
+    if isinstance(runnable, int):
+        return runnable
+    if output == "json":
+        namespace = runnable.flow.metadata.namespace or ""
+        terminal.text(to_json(plan_json(runnable.plan, runnable.name, namespace, spent)))
+    else:
+        terminal.print(plan_lines(runnable.plan, runnable.name, columns=terminal.columns, spent=spent))
     return exits.OK
+
+
+@frozen
+class Durations:
+    """How long each step took in a simulation, by rank, and what that was played with."""
+
+    by_rank: tuple[timedelta, ...]
+    world: str
+
+    @property
+    def weights(self) -> list[float]:
+        return [each.total_seconds() for each in self.by_rank]
 
 
 def waves_of(plan: Plan) -> tuple[tuple[PlannedStep, ...], ...]:
@@ -72,15 +102,18 @@ def most_retries(plan: Plan) -> int:
     return min(sum(step.retry.limit for step in plan.steps if step.retry is not None), plan.backoff_limit)
 
 
-def plan_json(plan: Plan, name: str, namespace: str) -> dict[str, Any]:
-    """The plan for machines; `criticalPath` counts steps, since a plan knows no durations."""
+def plan_json(plan: Plan, name: str, namespace: str, spent: Durations | None = None) -> dict[str, Any]:
+    """The plan for machines; without durations, `criticalPath` is the chain of most steps."""
     jobs = sum(not step.manual for step in plan.steps)
+    chain = longest_chain(plan, spent.weights if spent is not None else [1.0] * len(plan.steps))
+    lasts = sum(spent.weights[step.rank] for step in chain) if spent is not None else None
     return {
         "flow": name,
         "namespace": namespace,
         "steps": [_step_json(plan, step) for step in sorted(plan.steps, key=lambda step: step.row)],
         "waves": [[step.name for step in wave] for wave in waves_of(plan)],
-        "criticalPath": [step.name for step in longest_chain(plan, [1.0] * len(plan.steps))],
+        "criticalPath": [step.name for step in chain],
+        "criticalPathSeconds": None if lasts is None else int(lasts),
         "jobs": {"atLeast": 0, "atMost": jobs + most_retries(plan), "withoutRetries": jobs},
         "parallelism": plan.parallelism,
         "deadlineSeconds": None if plan.deadline is None else int(plan.deadline.total_seconds()),
@@ -101,7 +134,7 @@ def _step_json(plan: Plan, step: PlannedStep) -> dict[str, Any]:
     }
 
 
-def plan_lines(plan: Plan, name: str, *, columns: int) -> Iterator[Line]:
+def plan_lines(plan: Plan, name: str, *, columns: int, spent: Durations | None = None) -> Iterator[Line]:
     """The plan for people."""
     levels = waves_of(plan)
     jobs = sum(not step.manual for step in plan.steps)
@@ -112,10 +145,7 @@ def plan_lines(plan: Plan, name: str, *, columns: int) -> Iterator[Line]:
     yield ()
     yield from _tree_lines(plan, units, columns)
     yield ()
-    chain = longest_chain(plan, [1.0] * len(plan.steps))
-    steps = [step.name for step in chain]
-    shown = steps if len(steps) <= 12 else [*steps[:6], f"… {len(steps) - 12} more …", *steps[-6:]]
-    yield from _paragraph("longest chain", f"{' → '.join(shown)} ({_count(len(chain), 'step')})", columns)
+    yield from _paragraph("longest chain", _chain(plan, spent), columns)
     retries = most_retries(plan)
     bound = f"at most {jobs + retries:,}" + (f": {_count(jobs, 'step')} and {_retries(retries)}" if retries else "")
     yield from _paragraph("Jobs", bound, columns)
@@ -125,6 +155,17 @@ def plan_lines(plan: Plan, name: str, *, columns: int) -> Iterator[Line]:
         together += f", {plan.parallelism:,} at a time (parallelism)"
     yield from _paragraph("together", together, columns)
     yield from _paragraph("time", _time(plan), columns)
+
+
+def _chain(plan: Plan, spent: Durations | None) -> str:
+    """The chain that bounds the flow from below: by time if durations are known, else by steps."""
+    chain = longest_chain(plan, spent.weights if spent is not None else [1.0] * len(plan.steps))
+    steps = [f"{step.name} {brief(spent.by_rank[step.rank])}" if spent is not None else step.name for step in chain]
+    shown = steps if len(steps) <= 12 else [*steps[:6], f"… {len(steps) - 12} more …", *steps[-6:]]
+    total = _count(len(chain), "step")
+    if spent is not None:
+        total = f"{brief(sum((spent.by_rank[step.rank] for step in chain), timedelta(0)))} with {spent.world}"
+    return f"{' → '.join(shown)} ({total})"
 
 
 def _time(plan: Plan) -> str:

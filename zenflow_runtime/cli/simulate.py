@@ -7,16 +7,14 @@ from typing import TextIO
 
 from attrs import frozen
 
-from zenflow_core.compile import compile_plan
 from zenflow_core.plan import Plan
 from zenflow_core.problems import Problem
 from zenflow_core.source import load_documents
-from zenflow_core.spec import JobFlow
 from zenflow_core.state import FlowPhase
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.files import STDIN, Picked, Unread, pick_flow, read_file, say_unrunnable
+from zenflow_runtime.cli.files import STDIN, Unread, read_file
 from zenflow_runtime.cli.findings import say_findings
-from zenflow_runtime.cli.parameters import set_parameters
+from zenflow_runtime.cli.flows import Runnable, read_runnable
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 from zenflow_testing.outcomes import CalmOutcomes, Outcomes, ScriptedOutcomes, SeededOutcomes
 from zenflow_testing.outcomes_file import read_outcomes
@@ -35,9 +33,7 @@ class World:
 class Prepared:
     """A flow that can be played."""
 
-    picked: Picked
-    flow: JobFlow
-    plan: Plan
+    runnable: Runnable
     world: World
 
 
@@ -45,18 +41,11 @@ def prepare(
     terminal: Terminal, file: str, *, name: str | None, outcomes: str | None, seed: int | None, given: tuple[str, ...]
 ) -> Prepared | int:
     """Everything a simulation needs, or an exit code once the trouble has been said."""
-    picked = pick_flow(terminal, file, name)
-    if isinstance(picked, int):
-        return picked
-    flow = set_parameters(picked.flow, given)
-    if not isinstance(flow, JobFlow):
-        terminal.fail(*flow)
-        return exits.INVALID
-    plan = compile_plan(flow)
-    if not isinstance(plan, Plan):
-        return say_unrunnable(terminal, picked, plan)
-    world = _world(terminal, plan, outcomes, seed)
-    return world if isinstance(world, int) else Prepared(picked, flow, plan, world)
+    runnable = read_runnable(terminal, file, name=name, given=given)
+    if isinstance(runnable, int):
+        return runnable
+    world = _world(terminal, runnable.plan, outcomes, seed)
+    return world if isinstance(world, int) else Prepared(runnable, world)
 
 
 def _world(terminal: Terminal, plan: Plan, file: str | None, seed: int | None) -> World | int:
@@ -107,7 +96,7 @@ def run_simulation(
         return exits.INVALID
     try:
         with nullcontext() if dump is None else open(dump, "w", encoding="utf-8") as stream:
-            simulation = _play(terminal, prepared, stream)
+            simulation = play(terminal, prepared, stream)
     except OSError as error:
         terminal.fail(f"cannot write {dump}: {(error.strerror or str(error)).lower()}")
         return exits.INVALID
@@ -126,14 +115,16 @@ def run_simulation(
     return exit_code(simulation)
 
 
-def _play(terminal: Terminal, prepared: Prepared, dump: TextIO | None) -> Simulation:
+def play(terminal: Terminal, prepared: Prepared, dump: TextIO | None = None) -> Simulation:
+    """Simulate, and record every decision in `dump`."""
+
     def write(text: str) -> None:
         assert dump is not None, "handed over only with a file"
         dump.write(text)
 
     return simulate(
-        prepared.flow,
-        prepared.plan,
+        prepared.runnable.flow,
+        prepared.runnable.plan,
         prepared.world.outcomes,
         dump=None if dump is None else write,
         progress=terminal.progress(),

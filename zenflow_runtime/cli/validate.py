@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
@@ -14,6 +14,7 @@ from zenflow_core.validation import examine
 from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.files import Found, Skipped, Unread, find_flows, name_of, read_file
 from zenflow_runtime.cli.findings import finding_lines, source_lines
+from zenflow_runtime.cli.flows import NoParameter, find_unknown, parse_given, with_values
 from zenflow_runtime.cli.terminal import Terminal
 
 
@@ -25,6 +26,7 @@ class CheckedFlow:
     namespace: str
     steps: int
     valid: bool
+    parameters: tuple[str, ...] = ()
 
 
 @frozen
@@ -44,12 +46,19 @@ class CheckedFile:
         return not self.unread and all(each.severity is not Severity.ERROR for each in self.findings)
 
 
-def validate(terminal: Terminal, files: tuple[str, ...], output: str) -> int:
+def validate(terminal: Terminal, files: tuple[str, ...], *, given: tuple[str, ...], output: str) -> int:
     """Check `files` and print the findings; 0 if every flow is valid and there is at least one, else 2."""
     if not files:
         terminal.fail("name at least one file", "zenflow validate FILE... (`-` reads stdin)")
         return exits.INVALID
-    checked = tuple(check_file(file) for file in dict.fromkeys(files))
+    values = parse_given(given)
+    if isinstance(values, NoParameter):
+        terminal.fail(values.what, values.fix)
+        return exits.INVALID
+    checked = tuple(check_file(file, values) for file in dict.fromkeys(files))
+    unknown = find_unknown(values, {name for each in checked for flow in each.flows for name in flow.parameters})
+    if unknown is not None:
+        terminal.fail(unknown.what, unknown.fix)
     for each in checked:
         if each.unread:
             terminal.fail(f"cannot read {each.file}: {each.unread}")
@@ -76,10 +85,10 @@ def validate(terminal: Terminal, files: tuple[str, ...], output: str) -> int:
             else f"{where} have no JobFlow in them, so nothing was checked"
         )
         return exits.INVALID
-    return exits.OK if all(each.valid for each in checked) else exits.INVALID
+    return exits.OK if all(each.valid for each in checked) and unknown is None else exits.INVALID
 
 
-def check_file(file: str) -> CheckedFile:
+def check_file(file: str, values: Mapping[str, str]) -> CheckedFile:
     """Everything there is to say about one file."""
     text = read_file(file)
     if isinstance(text, Unread):
@@ -92,7 +101,7 @@ def check_file(file: str) -> CheckedFile:
     flows: list[CheckedFlow] = []
     for found in entries:
         if isinstance(found, Found):
-            flow, placed = _check_flow(found)
+            flow, placed = _check_flow(found, values)
             flows.append(flow)
             findings += placed
     return CheckedFile(
@@ -104,17 +113,18 @@ def check_file(file: str) -> CheckedFile:
     )
 
 
-def _check_flow(found: Found) -> tuple[CheckedFlow, tuple[Problem, ...]]:
+def _check_flow(found: Found, values: Mapping[str, str]) -> tuple[CheckedFlow, tuple[Problem, ...]]:
     flow = read_flow(found.data)
     if not isinstance(flow, JobFlow):
         return CheckedFlow(name_of(found.data), "", steps=0, valid=False), found.placed(flow)
-    examination = examine(flow)
+    examination = examine(with_values(flow, values))
     findings = (*examination.problems, *examination.warnings)
     checked = CheckedFlow(
         found.name,
         flow.metadata.namespace or "",
         steps=len(flow.spec.steps) + len(flow.spec.finally_),
         valid=not examination.problems,
+        parameters=tuple(each.name for each in flow.spec.parameters),
     )
     return checked, found.placed(findings) if findings else ()
 
