@@ -103,7 +103,7 @@ def command(*arguments: str) -> float:
     for _ in range(RUNS):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
-            [sys.executable, "-m", "zenflow_runtime.cli", *arguments],
+            [str(Path(sys.executable).with_name("zenflow")), *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,

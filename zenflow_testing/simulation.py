@@ -152,6 +152,9 @@ def simulate(
         dump(write_header(flow, operator.flows[obj["metadata"]["uid"]].seen))
     while True:
         operator.call()
+        if recorder.decisions & _COMPACT == 0:
+            operator.look()
+            cluster.compact(cluster.resource_version)  # every watcher has seen it all
         for step, at in recorder.asked:
             world.approval_asked(obj, step, at=at)
         recorder.asked.clear()
@@ -167,8 +170,6 @@ def simulate(
         clock.advance_to(max(min(due), clock.now))
         world.run_due()
         garbage.run_due()
-        if recorder.decisions & _COMPACT == 0:
-            cluster.compact(cluster.resource_version)  # every watcher has seen it all
     return Simulation(
         flow=name,
         namespace=namespace,
