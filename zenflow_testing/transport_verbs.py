@@ -1,0 +1,524 @@
+"""One HTTP request, one call of the cluster: what the requests of the Kubernetes API mean.
+
+Nothing here waits, and nothing knows an HTTP library: a request goes in as text and bytes, an answer comes
+out as a value, a refusal as an ApiError. Every verb ends in one call of the same verb of `Cluster`, so its
+hooks, admissions and rules hold for HTTP clients, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from attrs import field, frozen
+
+from zenflow_testing import errors, jsonpatch
+from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Propagation
+from zenflow_testing.errors import ApiError, StatusCause
+from zenflow_testing.kinds import Object, StatusMode
+from zenflow_testing.transport_apply import (
+    DEFAULTED,
+    Leaves,
+    applied,
+    apply_lists,
+    leaves_of,
+    managers_of,
+    merge_patch,
+    strategically_merged,
+)
+from zenflow_testing.transport_lists import Lists, Query, Scope, invalid_options, is_true, scope_of
+from zenflow_testing.transport_paths import UNSERVED, Resource, Route, Routes, nothing_there
+
+LOG_ANNOTATION: Final = "testing.kube-zen.io/log"
+"""The Pod annotation that `GET .../pods/NAME/log` answers with; `<this>.<container>` for one container alone."""
+
+BODY_BYTES: Final = 3 * 1024 * 1024
+"""A larger request body is refused with 413, as a server's handlers do."""
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+_PLAIN_STATUS: Final = frozenset({"Pod", "PersistentVolumeClaim", "Namespace"})
+"""Kinds whose status the cluster stores like any other field, but which have the subresource all the same."""
+
+_ABOUT: Final = {
+    "/version": {"major": "1", "minor": "35", "gitVersion": "v1.35.0", "platform": "simulation"},
+}
+_ALIVE: Final = frozenset({"/healthz", "/livez", "/readyz"})
+
+
+@frozen
+class Call:
+    """A request as it came: the query's last value of each name, the media types without their parameters."""
+
+    method: str
+    path: str
+    query: Query = field(factory=dict)
+    content_type: str = ""
+    accept: str = ""
+    body: bytes = b""
+
+
+@frozen(eq=False)
+class Reply:
+    """An answer: a JSON value, or plain text."""
+
+    code: int
+    body: Any
+
+    @property
+    def content_type(self) -> str:
+        """`application/json`, but for plain text."""
+        return "text/plain; charset=utf-8" if isinstance(self.body, str) else "application/json"
+
+    def encoded(self) -> bytes:
+        """The bytes of the body."""
+        return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
+
+
+@frozen(eq=False)
+class WatchCall:
+    """A request for a watch: what it is about, and what it asked for."""
+
+    scope: Scope
+    query: Query
+
+
+class _NotStoredError(ApiError):
+    """Stops a dry run at the last moment, with what would have been stored."""
+
+    def __init__(self, obj: Object) -> None:
+        super().__init__(200, "", message="dry run")
+        self.obj = obj
+
+
+_Write: TypeAlias = Callable[[], Object]
+
+
+class Verbs:
+    """Answers requests on a cluster. Costs a few microseconds more than the cluster's own verb."""
+
+    def __init__(self, cluster: Cluster, routes: Routes, *, keep_pages: timedelta) -> None:
+        self._cluster = cluster
+        self._routes = routes
+        self._lists = Lists(cluster, keep=keep_pages)
+        self._managers = managers_of(cluster)
+
+    def answer(self, call: Call) -> Reply | WatchCall:
+        """Carry out one request. Raises ApiError where the server refuses."""
+        route = self._routes.find(call.path)
+        if route is UNSERVED:
+            if call.path in _ALIVE:
+                return Reply(200, "ok")
+            return Reply(200, _ABOUT[call.path]) if call.path in _ABOUT else Reply(404, UNSERVED.value)
+        if route.subresource not in (None, "status", "log") or (route.subresource and not self._has(route)):
+            raise nothing_there()
+        if route.subresource != "log" and not _takes_json(call.accept):
+            raise ApiError(
+                406,
+                "NotAcceptable",
+                message="only the following media types are accepted: application/json",
+            )
+        match call.method, route.name, route.subresource:
+            case "GET", None, None:
+                scope = scope_of(route.resource, route.namespace, query=call.query)
+                if is_true(call.query.get("watch")):
+                    return WatchCall(scope, call.query)
+                return Reply(200, self._lists.answer(scope, call.query))
+            case "GET", str(name), "log":
+                return Reply(200, self._log(route, name, query=call.query))
+            case "GET", str(), _:
+                return Reply(200, self._get(route))
+            case "POST", None, None if route.namespace is not None:
+                return self._create(route, call)
+            case "PUT", str(), None | "status":
+                return self._replace(route, call)
+            case "PATCH", str(), None | "status":
+                return self._patch(route, call)
+            case "DELETE", str(name), None:
+                return self._delete(route, name, options=_delete_options(call))
+            case "DELETE", None, None if route.namespace is not None:
+                return self._delete_all(route, call)
+            case _:
+                raise _not_allowed(route, call.method)
+
+    def _has(self, route: Route) -> bool:
+        info = route.resource.info
+        if route.subresource == "log":
+            return info.kind == "Pod"
+        return info.status is not StatusMode.PLAIN or info.kind in _PLAIN_STATUS
+
+    # Reading
+
+    def _get(self, route: Route) -> Object:
+        kind, namespace, name = _place(route)
+        return route.resource.outbound(self._cluster.get(kind, namespace, name))
+
+    def _log(self, route: Route, name: str, *, query: Query) -> str:
+        pod = self._cluster.get("Pod", route.namespace or "", name)
+        spec = pod.get("spec") or {}
+        containers = [each.get("name") for each in (*spec.get("initContainers", ()), *spec.get("containers", ()))]
+        wanted = query.get("container", "")
+        if wanted and containers and wanted not in containers:
+            raise errors.bad_request(f"container {wanted} is not valid for pod {name}")
+        annotations = pod["metadata"].get("annotations") or {}
+        text = annotations.get(f"{LOG_ANNOTATION}.{wanted}") if wanted else None
+        text = annotations.get(LOG_ANNOTATION) if text is None else text
+        if text is None:
+            raise errors.not_found(route.resource.target(name))
+        tail = query.get("tailLines", "")
+        if tail.isdigit():
+            lines = text.splitlines(keepends=True)
+            text = "".join(lines[len(lines) - min(int(tail), len(lines)) :])
+        limit = query.get("limitBytes", "")
+        return str(text.encode()[: int(limit)].decode(errors="ignore") if limit.isdigit() else text)
+
+    # Writing
+
+    def _create(self, route: Route, call: Call) -> Reply:
+        body = self._object_of(route, call, options="CreateOptions")
+        stored = self._cluster.create(
+            route.resource.info.kind, body, namespace=route.namespace or "", dry_run=_is_dry_run(call.query)
+        )
+        return Reply(201, route.resource.outbound(stored))
+
+    def _replace(self, route: Route, call: Call) -> Reply:
+        body = self._object_of(route, call, options="UpdateOptions")
+        kind, namespace, name = _place(route)
+        subresource = self._stored_subresource(route)
+        if route.subresource and subresource is None:
+            body = self._only_status(route, body)
+        stored = self._written(
+            call, lambda: self._cluster.replace(kind, namespace, name, body, subresource=subresource)
+        )
+        return Reply(200, route.resource.outbound(stored))
+
+    def _object_of(self, route: Route, call: Call, *, options: str) -> Object:
+        """The object in the body of a POST or PUT, in the stored form."""
+        if call.content_type not in ("", "application/json"):
+            raise _unsupported(("application/json",))
+        _check_options(options, call.query, apply=False)
+        body = _decoded(call.body)
+        if not isinstance(body, dict):
+            raise errors.bad_request("couldn't get version/kind; json parse error: the body is not an object")
+        resource = route.resource
+        if body.get("apiVersion", resource.api_version) != resource.api_version:
+            raise errors.bad_request(
+                f"the API version in the data ({body['apiVersion']}) does not match the expected API version"
+                f" ({resource.api_version})"
+            )
+        return resource.inbound(body)
+
+    def _patch(self, route: Route, call: Call) -> Reply:
+        custom = route.resource.is_custom
+        accepted = (JSON_PATCH, MERGE_PATCH, *(() if custom else (STRATEGIC_PATCH,)), APPLY_PATCH)
+        if call.content_type not in accepted:
+            raise _unsupported(accepted)
+        apply = call.content_type == APPLY_PATCH
+        _check_options("PatchOptions", call.query, apply=apply)
+        patch = _decoded(call.body)
+        if apply:
+            return self._apply(route, call, wanted=patch)
+        kind, namespace, name = _place(route)
+        subresource = self._stored_subresource(route)
+        cluster = self._cluster
+        if call.content_type == JSON_PATCH:
+            most = jsonpatch.MAX_OPERATIONS
+            if isinstance(patch, list) and len(patch) > most:
+                raise errors.too_large(f"the allowed maximum operations in a JSON patch is {most}, got {len(patch)}")
+
+            def write() -> Object:
+                return cluster.patch_json(kind, namespace, name, patch, subresource=subresource)
+
+        else:
+            if not isinstance(patch, dict):
+                raise errors.bad_request("error decoding patch: a patch of this type is an object")
+            merge = route.resource.inbound(patch)
+            if call.content_type == STRATEGIC_PATCH:
+                live = self._live(kind, namespace, name)
+                merge = {} if live is None else merge_patch(live, strategically_merged(live, merge))
+
+            def write() -> Object:
+                return cluster.patch_merge(kind, namespace, name, merge, subresource=subresource)
+
+        return Reply(200, route.resource.outbound(self._written(call, write)))
+
+    def _apply(self, route: Route, call: Call, *, wanted: Any) -> Reply:
+        """Server-side apply: create the object, or merge what this manager wants into it."""
+        resource = route.resource
+        kind, namespace, name = _place(route)
+        wanted = self._wanted(route, wanted)
+        manager, force = call.query["fieldManager"], is_true(call.query.get("force"))
+        keys = apply_lists(kind, custom=resource.is_custom)
+        live = self._live(kind, namespace, name)
+        dry_run = _is_dry_run(call.query)
+        if live is None:
+            if route.subresource is not None:
+                raise errors.not_found(resource.target(name))
+            new = leaves_of(wanted, keys=keys)
+            created = self._cluster.create(kind, wanted, namespace=namespace, dry_run=dry_run)
+            if not dry_run:
+                owned = self._managers.of(kind, created, subresource=None)
+                defaults = leaves_of(created, keys=keys)
+                owned[DEFAULTED] = {path: value for path, value in defaults.items() if path not in new}
+                owned[manager] = new
+            return Reply(201, resource.outbound(created))
+        managers = self._managers.of(kind, live, subresource=route.subresource)
+        document, after = applied(live, wanted, managers=managers, manager=manager, keys=keys, force=force)
+        patch = merge_patch(live, document)
+        stored = self._written(
+            call,
+            lambda: self._cluster.patch_merge(
+                kind, namespace, name, patch, subresource=self._stored_subresource(route)
+            ),
+        )
+        if not dry_run:
+            managers.clear()
+            managers.update(_kept(after))
+        return Reply(200, resource.outbound(stored))
+
+    def _wanted(self, route: Route, body: Any) -> dict[str, Any]:
+        """The applied object, checked and in the stored form, without members that are null."""
+        resource = route.resource
+        if not isinstance(body, dict) or not body.get("apiVersion") or not body.get("kind"):
+            raise errors.bad_request("an applied object has to name its apiVersion and kind")
+        for name, expected in (("apiVersion", resource.api_version), ("kind", resource.info.kind)):
+            if body[name] != expected:
+                raise errors.bad_request(f"{name} of the object ({body[name]}) does not match {expected}")
+        metadata = body.get("metadata", {})
+        if not isinstance(metadata, dict):
+            raise errors.bad_request("metadata of the applied object is not an object")
+        if metadata.get("managedFields"):
+            raise errors.bad_request("metadata.managedFields must be nil")
+        if metadata.get("name", route.name) != route.name:
+            raise errors.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({route.name})"
+            )
+        if metadata.get("namespace", route.namespace) != route.namespace:
+            raise errors.bad_request("the namespace of the object does not match the namespace on the request")
+        wanted = jsonpatch.merge({}, dict(resource.inbound(body))).document
+        wanted["metadata"] = {**wanted.get("metadata", {}), "name": route.name}
+        return dict(wanted)
+
+    def _live(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is, read by the server itself: no hook sees that."""
+        with self._cluster.without_hooks(), suppress(ApiError):
+            return self._cluster.get(kind, namespace, name)
+        return None
+
+    def _stored_subresource(self, route: Route) -> str | None:
+        return None if route.resource.info.status is StatusMode.PLAIN else route.subresource
+
+    def _only_status(self, route: Route, body: Object) -> Object:
+        """What a PUT of the status of such a kind stores: all as it was, but for the status."""
+        live = self._live(*_place(route))
+        if live is None:
+            return body
+        version = (body.get("metadata") or {}).get("resourceVersion")
+        metadata = {**live["metadata"], **({"resourceVersion": version} if version else {})}
+        return {**live, "metadata": metadata, "status": body.get("status")}
+
+    def _written(self, call: Call, write: _Write) -> Object:
+        """Carry out a write, or for a dry run everything but the writing."""
+        if not _is_dry_run(call.query):
+            return write()
+
+        def stop(_kind: str, old: Object | None, new: Object) -> ApiError | None:
+            metadata = dict(new["metadata"])
+            if old is not None:
+                metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
+            return _NotStoredError({**new, "metadata": metadata})
+
+        # The last admission: all others have been asked when this one says no.
+        self._cluster.admissions.append(stop)
+        try:
+            return write()
+        except _NotStoredError as outcome:
+            return outcome.obj
+        finally:
+            self._cluster.admissions.remove(stop)
+
+    # Deleting
+
+    def _delete(self, route: Route, name: str, *, options: DeleteOptions) -> Reply:
+        kind, namespace = route.resource.info.kind, route.namespace or ""
+        stored = self._deleted(route.resource, namespace, name, options=options)
+        if options.dry_run or self._live(kind, namespace, name) is not None:
+            return Reply(200, route.resource.outbound(stored))
+        details = {"name": name, "kind": route.resource.info.plural, "uid": stored["metadata"]["uid"]}
+        if route.resource.group:
+            details["group"] = route.resource.group
+        return Reply(
+            200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        )
+
+    def _deleted(self, resource: Resource, namespace: str, name: str, *, options: DeleteOptions) -> Object:
+        kind = resource.info.kind
+        propagation = options.propagation
+        if propagation is None and kind == "Job":
+            live = self._live(kind, namespace, name)
+            finalizers = () if live is None else live["metadata"].get("finalizers") or ()
+            if FOREGROUND not in finalizers and ORPHAN not in finalizers:
+                # batch/v1 still has the default of its first days: a Job deleted without a policy leaves its Pods.
+                propagation = Propagation.ORPHAN
+        if options.dry_run:
+            return self._not_deleted(resource, namespace, name, options=options)
+        return self._cluster.delete(
+            kind,
+            namespace,
+            name,
+            propagation=propagation,
+            uid=options.uid,
+            resource_version=options.resource_version,
+        )
+
+    def _delete_all(self, route: Route, call: Call) -> Reply:
+        options = _delete_options(call)
+        scope = scope_of(route.resource, route.namespace, query=call.query)
+        body = self._lists.answer(scope, {k: v for k, v in call.query.items() if k in ("limit", "continue")})
+        for item in body["items"]:
+            metadata = item["metadata"]
+            try:
+                self._deleted(route.resource, metadata.get("namespace", ""), metadata["name"], options=options)
+            except ApiError as refusal:
+                # Somebody who watches the deletes may have been faster.
+                if refusal.code != 404:
+                    raise
+        return Reply(200, body)
+
+    def _not_deleted(self, resource: Resource, namespace: str, name: str, *, options: DeleteOptions) -> Object:
+        """A delete's dry run: all that can refuse it is asked, and nothing happens."""
+        kind, asked = resource.info.kind, self._cluster.before_request
+        refusal = None if asked is None else asked("delete", kind, namespace, name, {"dryRun": "All"})
+        if refusal is not None:
+            raise refusal
+        obj = self._live(kind, namespace, name)
+        if obj is None:
+            raise errors.not_found(resource.target(name))
+        _check_preconditions(resource, obj, options=options)
+        return obj
+
+
+@frozen
+class DeleteOptions:
+    """What a DELETE asks for, in its body or else in its query."""
+
+    propagation: Propagation | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    dry_run: bool = False
+
+
+def _delete_options(call: Call) -> DeleteOptions:
+    options: Mapping[str, Any] = call.query
+    if call.body:
+        if call.content_type not in ("", "application/json"):
+            raise _unsupported(("application/json",))
+        decoded = _decoded(call.body)
+        if not isinstance(decoded, dict) or decoded.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
+        options = decoded
+    policy, asked = options.get("propagationPolicy"), options.get("dryRun") or []
+    dry_run: list[str] = [asked] if isinstance(asked, str) else list(asked)
+    causes: list[StatusCause] = []
+    if policy is not None and policy not in tuple(Propagation):
+        causes.append(errors.unsupported("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil")))
+    causes += _dry_run_causes(dry_run)
+    if causes:
+        raise invalid_options("DeleteOptions", causes)
+    preconditions = options.get("preconditions") or {}
+    if not isinstance(preconditions, Mapping):
+        raise errors.bad_request("preconditions of DeleteOptions is not an object")
+    return DeleteOptions(
+        None if policy is None else Propagation(policy),
+        preconditions.get("uid"),
+        resource_version=preconditions.get("resourceVersion"),
+        dry_run=bool(dry_run),
+    )
+
+
+def _check_preconditions(resource: Resource, obj: Object, *, options: DeleteOptions) -> None:
+    here = obj["metadata"]
+    for what, wanted, found in (
+        ("UID", options.uid, here["uid"]),
+        ("ResourceVersion", options.resource_version, here["resourceVersion"]),
+    ):
+        if wanted is not None and wanted != found:
+            raise errors.conflict(
+                resource.target(here["name"]),
+                f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}",
+            )
+
+
+def _place(route: Route) -> tuple[str, str, str]:
+    assert route.name is not None
+    return route.resource.info.kind, route.namespace or "", route.name
+
+
+def _kept(owned: Mapping[str, Leaves]) -> dict[str, Leaves]:
+    return {name: leaves for name, leaves in owned.items() if leaves}
+
+
+def _decoded(body: bytes) -> Any:
+    if len(body) > BODY_BYTES:
+        raise errors.too_large(f"limit is {BODY_BYTES}")
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError) as problem:
+        raise errors.bad_request(f"couldn't get version/kind; json parse error: {problem}") from problem
+
+
+def _takes_json(accept: str) -> bool:
+    if not accept:
+        return True
+    wanted = {part.partition(";")[0].strip() for part in accept.split(",")}
+    return not wanted.isdisjoint(("*/*", "application/*", "application/json"))
+
+
+def _is_dry_run(query: Query) -> bool:
+    return bool(query.get("dryRun"))
+
+
+def _dry_run_causes(values: list[str]) -> list[StatusCause]:
+    return [errors.unsupported("dryRun", value, ("All",)) for value in values if value != "All"]
+
+
+def _check_options(kind: str, query: Query, *, apply: bool) -> None:
+    causes: list[StatusCause] = []
+    manager = query.get("fieldManager", "")
+    if kind == "PatchOptions":
+        if not apply and "force" in query:
+            causes.append(errors.not_allowed("force", "may not be specified for non-apply patch"))
+        if apply and not manager:
+            causes.append(errors.required("fieldManager", "is required for apply patch"))
+    if len(manager.encode()) > 128:
+        causes.append(errors.too_long("fieldManager", 128))
+    if query.get("dryRun"):
+        causes += _dry_run_causes([query["dryRun"]])
+    if causes:
+        raise invalid_options(kind, causes)
+
+
+def _unsupported(accepted: tuple[str, ...]) -> ApiError:
+    return ApiError(
+        415,
+        "UnsupportedMediaType",
+        message="the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(accepted),
+    )
+
+
+def _not_allowed(route: Route, method: str) -> ApiError:
+    if route.resource.is_custom:
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}.get(method, "")
+        message = (
+            f'{verb or method.lower()} is not supported on resources of kind "{route.resource.target("").resource}"'
+        )
+    else:
+        message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message=message)
