@@ -243,7 +243,8 @@ def result_lines(simulation: Simulation) -> Iterator[Line]:
     yield line(Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent} of virtual time")
     message = next((each.message for each in state.record.conditions if each.message), "")
     if message:
-        yield line(Span("  because  ", Style.DIM), _relative(simulation, message))
+        label = "  note     " if good else "  because  "
+        yield line(Span(label, Style.DIM), _relative(simulation, message))
     yield from _tallied(simulation)
     chain = slowest_chain(simulation)
     if len(chain) > 1:
