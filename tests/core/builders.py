@@ -29,15 +29,18 @@ from zenflow_core.observation import (
     JobOutcome,
     Lookup,
     Observed,
+    OriginLookup,
     Refused,
+    ResourceSighting,
     Seen,
+    Sibling,
     Sighting,
     Sightings,
 )
-from zenflow_core.plan import ConfigMapKey, Plan, PlannedStep, RetryRule, Segment
+from zenflow_core.plan import ConfigMapKey, Plan, PlannedStep, ResourceKind, ResourceRef, RetryRule, Segment
 from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, Hold, Instant, JobFailed, OutputValue
 from zenflow_core.reconcile import Decision, advance, reconcile
-from zenflow_core.spec import API_VERSION, KIND, BackoffType, JobFlow, Shutdown, StepName
+from zenflow_core.spec import API_VERSION, KIND, BackoffType, ConcurrencyPolicy, JobFlow, RetryOf, Shutdown, StepName
 from zenflow_core.state import FlowRecord, FlowState, StepPhase, StepRecord, Stopwatch, Tally
 from zenflow_core.views import FlowView, StepView
 
@@ -117,6 +120,11 @@ def refused(attempt: int = 1, when: str = "10:00:00", *, code: int = 429, **answ
     return Refused(attempt, at(when), code, **answer)
 
 
+def claim(name: str) -> ResourceRef:
+    """A claim of resourceTemplates."""
+    return ResourceRef(ResourceKind.CLAIM, name)
+
+
 def pod_failed(when: str) -> JobFailed:
     """How an attempt ends whose `job` is `failed` then."""
     return JobFailed(at(when), "BackoffLimitExceeded", "one Pod failed")
@@ -165,10 +173,6 @@ class Before:
     """Whether it has continueOnFailure."""
 
 
-_ALONE: Mapping[str, Any] = {"siblings": (), "origin": UNREAD, "status_refused_at": None}
-"""What a flow sees that competes with no other."""
-
-
 @frozen
 class Around:
     """The flow around the step: how it is bounded and what has become of it. It has started at ten."""
@@ -195,6 +199,16 @@ class Around:
     completed: str | None = None
     ttl: int = 86_400
     refused: str = ""
+    policy: ConcurrencyPolicy = ConcurrencyPolicy.FORBID
+    siblings: tuple[Sibling, ...] = ()
+    retry_of: str | None = None
+    origin: OriginLookup = UNREAD
+    resources: tuple[str, ...] = ()
+    """Names of the claims of resourceTemplates."""
+    made: tuple[str, ...] = ()
+    """Which of them the status knows to have been made."""
+    sightings: Mapping[ResourceRef, ResourceSighting] = field(factory=dict)
+    status_refused: str | None = None
 
     def view(self, steps: Sequence[PlannedStep], now: str) -> FlowView:
         main = sum(step.segment is Segment.MAIN for step in steps) + self.others
@@ -211,6 +225,9 @@ class Around:
             shutdown=self.shutdown,
             parameters=self.parameters,
             refused=self.refused,
+            concurrency_policy=self.policy,
+            resources={claim(name): {"metadata": {"name": name}} for name in self.resources},
+            retry_of=None if self.retry_of is None else RetryOf(self.retry_of, "uid-of-it"),
         )
         settled = main if self.main_over is not None else 0
         return FlowView(
@@ -224,13 +241,20 @@ class Around:
                 annotations=self.notes,
                 deleting_since=maybe(self.deleting),
             ),
-            record=FlowRecord(started_at=maybe(self.started), completed_at=maybe(self.completed), ended=self.ended),
+            record=FlowRecord(
+                started_at=maybe(self.started),
+                completed_at=maybe(self.completed),
+                ended=self.ended,
+                resources=tuple(claim(n) for n in self.made),
+            ),
             tally=Tally(settled=settled, main_settled=settled, retries=self.retries),
             fatal=None if self.fatal is None else (at(self.fatal[0]), StepName(self.fatal[1])),
             last_end=maybe(self.main_over),
-            resources={},
+            resources=self.sightings,
             now=at(now),
-            **{name: value for name, value in _ALONE.items() if name in FlowView.__match_args__},
+            siblings=self.siblings,
+            origin=self.origin,
+            status_refused_at=maybe(self.status_refused),
         )
 
 
@@ -372,6 +396,13 @@ class Life:
     jobs: dict[StepName, Sightings] = field(factory=dict)
     inputs: dict[ConfigMapKey, Lookup] = field(factory=dict)
     now: Instant = at("00:00")
+    resources: dict[ResourceRef, ResourceSighting] = field(factory=dict)
+    siblings: tuple[Sibling, ...] = ()
+    origin: OriginLookup = UNREAD
+    refused_at: Instant | None = None
+    last: Decision | None = None
+    carried_out: dict[StepName, Sightings] = field(factory=dict)
+    """What the deletes of the last decision have made of its Jobs."""
 
     def look(
         self,
@@ -381,12 +412,17 @@ class Life:
         notes: Mapping[str, str] | None = None,
         deleting: str | None = None,
         plan: Plan | None = None,
+        resources: Mapping[ResourceRef, ResourceSighting] | None = None,
+        siblings: tuple[Sibling, ...] | None = None,
+        origin: OriginLookup = UNREAD,
+        status_refused: str | None = None,
         **jobs: Sightings | Sighting,
     ) -> Decision:
         """Decide at that instant about what is new: Jobs by step, inputs, annotations, a deletion, another spec."""
         new: dict[StepName, Sightings] = {
             StepName(name.replace("_", "-")): s if isinstance(s, tuple) else (s,) for name, s in jobs.items()
         }
+        new = self.carried_out | new
         self.jobs.update(new)
         self.inputs.update(inputs or {})
         self.now = at(now)
@@ -398,11 +434,31 @@ class Life:
         if plan is not None:
             self.plan, self.state = plan, None
             self.seen = evolve(self.seen, generation=self.seen.generation + 1)
-        everything = Observed(jobs=self.jobs, inputs=self.inputs, flow=self.seen)
+        self.resources.update(resources or {})
+        self.siblings = self.siblings if siblings is None else siblings
+        self.origin = self.origin if origin is UNREAD else origin
+        self.refused_at = maybe(status_refused) or self.refused_at
+        everything = Observed(
+            jobs=self.jobs,
+            inputs=self.inputs,
+            flow=self.seen,
+            resources=self.resources,
+            siblings=self.siblings,
+            origin=self.origin,
+            status_refused_at=self.refused_at,
+        )
         slow = reconcile(self.plan, self.status, everything, now=self.now)
         decision = slow
         if self.state is not None:
-            what = Observed(jobs=new, inputs=dict(inputs or {}), flow=self.seen if self.seen is not old else None)
+            what = Observed(
+                jobs=new,
+                inputs=dict(inputs or {}),
+                flow=self.seen if self.seen is not old else None,
+                resources=dict(resources or {}),
+                siblings=siblings,
+                origin=origin,
+                status_refused_at=maybe(status_refused),
+            )
             decision = advance(self.state, what, self.now)
             # An unsaid uid is why memory may know more than the stored status; what is decided must be the same.
             assert decision.actions == slow.actions
@@ -410,7 +466,17 @@ class Life:
             assert decision.wake_at == slow.wake_at
             assert decision.state == slow.state
         self.state, self.status = decision.state, self._stored(decision)
+        self.last, self.carried_out = decision, {}
+        for action in decision.actions:
+            if isinstance(action, DeleteJob):
+                known = self.carried_out.get(action.step, self.jobs[action.step])
+                self.carried_out[action.step] = tuple(_deleting(each, action) for each in known)
         return decision
+
+    def write(self) -> None:
+        """Let what is only remembered be stored, as the next write of the flow would."""
+        assert self.last is not None, "looked at before"
+        self.state, self.status = evolve(self.last.state, unwritten=frozenset()), self.last.status
 
     def _stored(self, decision: Decision) -> dict[str, Any] | None:
         recorded = any(isinstance(action, RecordStatus) for action in decision.actions)
@@ -430,6 +496,12 @@ class Life:
     def holds(self, name: str) -> tuple[Hold, ...]:
         """What keeps a step."""
         return self.record(name).holds
+
+
+def _deleting(known: Sighting, action: DeleteJob) -> Sighting:
+    if isinstance(known, Seen) and known.attempt == action.attempt:
+        return evolve(known, deleting=True)
+    return known
 
 
 def asks(decision: Decision) -> list[str]:

@@ -110,6 +110,22 @@ X = StepName("x")
         (r.BackoffLimitExceeded(TEN, 6), "a retry beyond backoffLimit 6 would have been due"),
         (r.StatusTooLarge(TEN), "the API server refused the status as too large"),
         (r.ValidationFailed(TEN, "m"), "m"),
+        (
+            r.ResourceNameTaken(TEN, "ConfigMap c"),
+            "ConfigMap c exists and does not belong to this flow; it was left alone",
+        ),
+        (r.ResourceRejected(TEN, "ConfigMap c", code=422), "the API server refused ConfigMap c for good (422)"),
+        (
+            r.ResourceRejected(TEN, "ConfigMap c", code=422, message="bad"),
+            "the API server refused ConfigMap c for good (422: bad)",
+        ),
+        (r.RetrySourceMissing(TEN, "f"), "flow f, which it retries, cannot be read"),
+        (r.RetrySourceMissing(TEN, "f", message="m"), "flow f, which it retries, cannot be read: m"),
+        (
+            r.ResourceRefusedUntil(TEN, "ConfigMap c"),
+            "the API server refused ConfigMap c for now; sent again at 2030-01-01T10:00:00Z",
+        ),
+        (r.NeedsOrigin("f"), "flow f, which it retries, has to be read"),
         (r.FlowRunsUntil(TEN), "may run until 2030-01-01T10:00:00Z"),
         (r.SiblingActive("g"), "flow g of the same group is unfinished"),
         (r.KeptUntil(TEN), "kept until 2030-01-01T10:00:00Z"),

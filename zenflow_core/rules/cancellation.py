@@ -13,6 +13,7 @@ from zenflow_core.reasons import (
     ValidationFailed,
 )
 from zenflow_core.rules.expiry import end_with
+from zenflow_core.rules.resources import missing
 from zenflow_core.spec import Shutdown
 from zenflow_core.views import FlowView, StepView
 
@@ -26,20 +27,23 @@ SPARES_FINALLY = (Stopped, Replaced)
 def cancellation(view: StepView) -> FlowEnded | RetryAbandoned | None:
     """End every unsettled step once the flow has been ended from outside.
 
-    `finally` steps live on after Stopped and Replaced, until a Terminate or the deletion,
-    if the flow had started.
+    `finally` steps live on after every end but the rest of these, until a
+    Terminate or the deletion; without anything to clean up they end, too.
     """
     ended = view.flow.record.ended
-    if not isinstance(ended, FROM_OUTSIDE):
+    if ended is None:
         return None
-    if not view.main and isinstance(ended, SPARES_FINALLY) and not _no_finally(view.flow):
-        return None
-    return end_with(view, ended)
+    outside = isinstance(ended, FROM_OUTSIDE)
+    if view.main:
+        return end_with(view, ended) if outside else None
+    spared = not outside or isinstance(ended, SPARES_FINALLY)
+    return None if spared and _may_clean_up(view.flow) else end_with(view, ended)
 
 
-def _no_finally(flow: FlowView) -> bool:
-    started = flow.record.started_at is not None  # else there is nothing to clean up
-    return not started or flow.plan.shutdown is Shutdown.TERMINATE or flow.seen.deleting_since is not None
+def _may_clean_up(flow: FlowView) -> bool:
+    """Whether `finally` of a flow that was ended may run: main steps could start, and nobody forbids it."""
+    begun = flow.record.started_at is not None and not missing(flow)
+    return begun and flow.plan.shutdown is not Shutdown.TERMINATE and flow.seen.deleting_since is None
 
 
 def validity(flow: FlowView) -> ValidationFailed | None:

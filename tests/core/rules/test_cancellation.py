@@ -15,6 +15,7 @@ from zenflow_core.reasons import (
     FlowEnded,
     Replaced,
     RetryAbandoned,
+    RetrySourceMissing,
     StatusTooLarge,
     Stopped,
     Terminated,
@@ -104,6 +105,33 @@ def last(around: Around) -> StepView:
             FlowEnded(AT, "Stopped"),
             id="a flow that never started has nothing to clean up",
         ),
+        pytest.param(
+            Around(ended=RetrySourceMissing(AT, "n"), started=None),
+            FlowEnded(AT, "RetrySourceMissing"),
+            id="nor has one that could not start",
+        ),
+        pytest.param(Around(ended=ActiveDeadlineExceeded(AT)), None, id="an end from within spares it"),
+        pytest.param(
+            Around(ended=ActiveDeadlineExceeded(AT), shutdown=Shutdown.TERMINATE),
+            FlowEnded(AT, "ActiveDeadlineExceeded"),
+            id="a Terminate after such an end does not",
+        ),
+        pytest.param(
+            Around(ended=ActiveDeadlineExceeded(AT), deleting="10:00:35"),
+            FlowEnded(AT, "ActiveDeadlineExceeded"),
+            id="nor does a deletion",
+        ),
+        pytest.param(
+            Around(ended=ActiveDeadlineExceeded(AT), resources=("data",)),
+            FlowEnded(AT, "ActiveDeadlineExceeded"),
+            id="a flow whose volumes were never made has started nothing",
+        ),
+        pytest.param(
+            Around(ended=ActiveDeadlineExceeded(AT), resources=("data",), made=("data",)),
+            None,
+            id="one whose volumes were made may have",
+        ),
+        pytest.param(Around(), None, id="a flow that goes on"),
     ],
 )
 def test_what_becomes_of_finally(around: Around, then: Cause | None) -> None:

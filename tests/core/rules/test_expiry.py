@@ -39,6 +39,11 @@ BUDGET = Around(ended=BackoffLimitExceeded(at("10:00:20"), 6))
             RetryAbandoned(at("10:00:20"), FAILURE, "FlowFailing"),
             id="draining abandons a retry",
         ),
+        pytest.param(
+            pending(attempt=1, failure=pod_failed("10:00:25"), around=DRAINS),
+            RetryAbandoned(at("10:00:25"), pod_failed("10:00:25"), "FlowFailing"),
+            id="not before it has failed itself",
+        ),
         pytest.param(running("10:00:00", now="10:00:30", around=DRAINS), None, id="draining lets what runs finish"),
         pytest.param(
             asked("10:00:00", now="10:00:30", around=DRAINS), FAILING, id="draining ends the wait for approval"

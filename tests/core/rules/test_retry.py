@@ -6,9 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from tests.core.builders import at, gone, job, pending, pod_failed, refused, retries, running
-from zenflow_core.plan import RetryRule
-from zenflow_core.reasons import AttemptFailed, BacksOff, Cause, Hold, JobLost, PreviousAttemptEnds, RetriesExhausted
+from tests.core.builders import Around, at, gone, job, pending, pod_failed, refused, retries, running
+from zenflow_core.plan import RetryRule, Segment
+from zenflow_core.reasons import (
+    AttemptFailed,
+    BacksOff,
+    Cause,
+    Hold,
+    JobLost,
+    PreviousAttemptEnds,
+    RetriesExhausted,
+    RetryAbandoned,
+)
 from zenflow_core.rules.retry import after_failure, delay, previous_attempt, retry_backoff
 from zenflow_core.spec import BackoffType
 from zenflow_core.views import StepView
@@ -79,6 +88,39 @@ LATE = pod_failed("10:00:40")
     ],
 )
 def test_after_failure(given: StepView, then: Cause) -> None:
+    assert after_failure(given, LATE) == then
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        pytest.param(
+            running("10:00:00", now="10:00:41", retry=retries(1), around=Around(fatal=("10:00:30", "x"))),
+            RetryAbandoned(at("10:00:40"), LATE, "FlowFailing"),
+            id="a retry is new, too, so a flow that drains starts none",
+        ),
+        pytest.param(
+            running("10:00:00", now="10:00:41", attempt=2, retry=retries(1), around=Around(fatal=("10:00:30", "x"))),
+            RetriesExhausted(2, LATE),
+            id="the last attempt has no retry to abandon",
+        ),
+        pytest.param(
+            running("10:00:00", now="10:00:41", around=Around(fatal=("10:00:30", "x"))), LATE, id="nor has an only one"
+        ),
+        pytest.param(
+            running(
+                "10:00:00",
+                now="10:00:41",
+                retry=retries(1),
+                around=Around(fatal=("10:00:30", "x")),
+                segment=Segment.FINALLY,
+            ),
+            AttemptFailed(1, LATE, at("10:00:50")),
+            id="finally is tried again all the same",
+        ),
+    ],
+)
+def test_a_retry_in_a_flow_that_fails(given: StepView, then: Cause) -> None:
     assert after_failure(given, LATE) == then
 
 
