@@ -1,9 +1,10 @@
-"""What all tests share: how much hypothesis may try."""
+"""What all tests share: how much hypothesis may try, and how golden files are rewritten."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # A law must not fail because the machine is busy, so there is no deadline in either profile.
@@ -11,3 +12,8 @@ settings.register_profile("dev", deadline=None)
 # The same examples in every run: a red run is red again. (Hypothesis itself loads a profile "ci" where $CI is set.)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Golden files are reviewed as a diff, so rewriting them is one option."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files instead of comparing them")

@@ -23,8 +23,19 @@ from zenflow_core.codec import read_flow, write_flow
 from zenflow_core.compile import compile_plan
 from zenflow_core.facts import write_fact
 from zenflow_core.instants import instant, rfc3339
-from zenflow_core.observation import FlowSeen, JobOutcome, Lookup, Observed, Sighting
-from zenflow_core.plan import ConfigMapKey, Plan
+from zenflow_core.observation import (
+    UNREAD,
+    FlowSeen,
+    JobOutcome,
+    Lookup,
+    Observed,
+    OriginLookup,
+    ResourceSighting,
+    Sibling,
+    Sighting,
+    Unread,
+)
+from zenflow_core.plan import ConfigMapKey, Plan, ResourceKind, ResourceRef
 from zenflow_core.problems import Problem
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision, advance, reconcile
@@ -41,9 +52,8 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(omit_if_default=True, forbid_extra_keys=True)
     converter.register_unstructure_hook(datetime, rfc3339)
     converter.register_structure_hook(datetime, lambda text, _: instant(text))
-    for union in (JobOutcome, Lookup):
+    for union in (JobOutcome, Lookup, ResourceSighting, OriginLookup, Sighting):
         configure_tagged_union(union, converter, tag_name=_TAG)
-    configure_tagged_union(Sighting, converter, tag_name=_TAG)
     return converter
 
 
@@ -144,9 +154,20 @@ def _write_observed(observed: Observed) -> dict[str, Any]:
             for ref, value in observed.inputs.items()
         ]
     if observed.resources:
-        out["resources"] = {
-            name: _CONVERTER.unstructure(s, unstructure_as=Sighting) for name, s in observed.resources.items()
-        }
+        out["resources"] = [
+            {
+                "kind": ref.kind.value,
+                "name": ref.name,
+                "seen": _CONVERTER.unstructure(s, unstructure_as=ResourceSighting),
+            }
+            for ref, s in observed.resources.items()
+        ]
+    if observed.siblings is not None:
+        out["siblings"] = [_CONVERTER.unstructure(sibling) for sibling in observed.siblings]
+    if not isinstance(observed.origin, Unread):
+        out["origin"] = _CONVERTER.unstructure(observed.origin, unstructure_as=OriginLookup)
+    if observed.status_refused_at is not None:
+        out["statusRefusedAt"] = rfc3339(observed.status_refused_at)
     if observed.flow is not None:
         out["flow"] = _CONVERTER.unstructure(observed.flow)
     return out
@@ -155,6 +176,8 @@ def _write_observed(observed: Observed) -> dict[str, Any]:
 def _read_observed(data: Mapping[str, Any]) -> Observed:
     sighting: Any = Sighting
     lookup: Any = Lookup
+    resource: Any = ResourceSighting
+    origin: Any = OriginLookup
     return Observed(
         jobs={
             StepName(step): tuple(_CONVERTER.structure(s, sighting) for s in sightings)
@@ -164,7 +187,15 @@ def _read_observed(data: Mapping[str, Any]) -> Observed:
             ConfigMapKey(item["name"], item["key"]): _CONVERTER.structure(item["value"], lookup)
             for item in data.get("inputs", ())
         },
-        resources={name: _CONVERTER.structure(s, sighting) for name, s in data.get("resources", {}).items()},
+        resources={
+            ResourceRef(ResourceKind(item["kind"]), item["name"]): _CONVERTER.structure(item["seen"], resource)
+            for item in data.get("resources", ())
+        },
+        siblings=(
+            tuple(_CONVERTER.structure(item, Sibling) for item in data["siblings"]) if "siblings" in data else None
+        ),
+        origin=_CONVERTER.structure(data["origin"], origin) if "origin" in data else UNREAD,
+        status_refused_at=instant(data["statusRefusedAt"]) if "statusRefusedAt" in data else None,
         flow=_CONVERTER.structure(data["flow"], FlowSeen) if "flow" in data else None,
     )
 

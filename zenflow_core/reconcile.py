@@ -193,7 +193,7 @@ def _begin(view: FlowView) -> FlowRecord:
 
 
 def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], now: Instant) -> FlowRecord:
-    """Waves until nothing follows: what the steps did may end the flow, or open `finally`. At most four."""
+    """Waves until nothing follows: what the steps did may end the flow, open `finally`, or ask for an approval."""
     holds = record.holds
     while True:
         before = (record.ended, wave.fatal is not None, _main_settled(wave))
@@ -207,9 +207,12 @@ def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], n
                 holds = ()
             else:
                 record, holds = evolve(record, ended=answer), ()
-        if (record.ended, wave.fatal is not None, _main_settled(wave)) == before:
+        if (record.ended, wave.fatal is not None, _main_settled(wave)) != before:
+            dirty = set(wave.unsettled())
+            continue
+        dirty = set(wave.ask_approvals())
+        if not dirty:
             break
-        dirty = set(wave.unsettled())
     if record.ended is not None:
         holds = ()
     wave.begin(_view(wave, state, record, now))

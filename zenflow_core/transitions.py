@@ -83,6 +83,7 @@ TRANSITIONS: Mapping[tuple[StepPhase, type[Cause]], StepPhase] = MappingProxyTyp
         (_RUNNING, OutputMissing): _FAILED,
         (_RUNNING, AttemptFailed): _PENDING,
         (_RUNNING, RetriesExhausted): _FAILED,
+        (_RUNNING, RetryAbandoned): _FAILED,
         (_RUNNING, JobFailed): _FAILED,
         (_RUNNING, JobLost): _FAILED,
         (_RUNNING, StepTimedOut): _FAILED,

@@ -66,6 +66,8 @@ class Wave:
         self.material: set[int] = set()
         """Ranks whose row has to be written."""
         self.touched: set[int] = set()
+        self.opening: set[int] = set()
+        """Manual steps that nothing holds: their approval is asked for once the wave is over."""
         self._flow: FlowView | None = None
 
     @property
@@ -132,9 +134,9 @@ class Wave:
                 continue
             if record.phase is StepPhase.PENDING and not answer:
                 if self.plan.steps[rank].manual:
-                    self._move(rank, ApprovalRequested(self.flow.now))
-                    continue
-                self._queue(rank)
+                    self.opening.add(rank)
+                else:
+                    self._queue(rank)
                 return
             self._unqueue(rank)
             self._hold(rank, answer)
@@ -203,6 +205,14 @@ class Wave:
         at = bisect_left(self.queue, rank)
         if at < len(self.queue) and self.queue[at] == rank:
             del self.queue[at]
+
+    def ask_approvals(self) -> list[int]:
+        """Ask for the approvals that nothing holds, unless the flow has ended meanwhile; they are to be visited."""
+        opened = sorted(rank for rank in self.opening if self.records[rank].phase is StepPhase.PENDING)
+        self.opening.clear()
+        for rank in opened:
+            self._move(rank, ApprovalRequested(self.flow.now))
+        return opened
 
     def admit(self) -> None:
         """Hand the free slots to the queue, in rank order: the one place where steps compete."""

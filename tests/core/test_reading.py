@@ -258,7 +258,7 @@ def test_a_flow_is_seen() -> None:
         }
     }
     assert read_flow_seen(flow) == FlowSeen(
-        "nightly", "ci", FLOW_UID, at("09:00:00"), {"team": "data"}, {"a": "b"}, at("09:30:00"), 3
+        "nightly", "ci", FLOW_UID, at("09:00:00"), {"team": "data"}, {"a": "b"}, at("09:30:00"), 3, "nightly"
     )
 
 

@@ -41,7 +41,7 @@ def give_up(view: StepView, at: Instant, reason: str) -> FlowEnded | RetryAbando
     """The end of a step that something else ended: a failure that waited for its retry stays a failure."""
     if waits_for_retry(view):
         assert view.record.failure is not None, "it has failed"
-        return RetryAbandoned(at, view.record.failure, because=reason)
+        return RetryAbandoned(max(at, view.record.failure.at), view.record.failure, because=reason)
     return FlowEnded(at, reason)
 
 

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from zenflow_core.observation import Complete, Failed, Gone, Refused, Seen
 from zenflow_core.reasons import (
-    AttemptFailed,
     AttemptFailure,
     JobComplete,
     JobFailed,
@@ -26,17 +25,16 @@ from zenflow_core.reasons import (
     NamespaceTerminating,
     NeedsOutput,
     OutputMissing,
-    RetriesExhausted,
 )
 from zenflow_core.rules.outputs import capture
 from zenflow_core.rules.refused import refusal
-from zenflow_core.rules.retry import after_failure
+from zenflow_core.rules.retry import Aftermath, after_failure
 from zenflow_core.rules.timeout import in_time
 from zenflow_core.views import StepView
 
 Outcome: TypeAlias = (
     (JobComplete | OutputMissing | NeedsOutput)
-    | (AttemptFailed | RetriesExhausted | AttemptFailure)
+    | Aftermath
     | (JobRejected | JobNameTaken | JobRefused | NamespaceTerminating)
     | (JobSuspended | JobIsSuspended | JobResumed)
 )
@@ -60,7 +58,7 @@ def outcome(view: StepView) -> Outcome | None:
             return _suspended(view, seen)
 
 
-def _failed(view: StepView, failure: AttemptFailure) -> AttemptFailed | RetriesExhausted | AttemptFailure | None:
+def _failed(view: StepView, failure: AttemptFailure) -> Aftermath | None:
     return after_failure(view, failure) if in_time(view, failure.at) else None
 
 

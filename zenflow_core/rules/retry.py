@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TypeAlias
 
 from zenflow_core.observation import Seen
 from zenflow_core.plan import RetryRule
-from zenflow_core.reasons import AttemptFailed, AttemptFailure, BacksOff, PreviousAttemptEnds, RetriesExhausted
+from zenflow_core.reasons import (
+    AttemptFailed,
+    AttemptFailure,
+    BacksOff,
+    FlowFailing,
+    PreviousAttemptEnds,
+    RetriesExhausted,
+    RetryAbandoned,
+)
 from zenflow_core.spec import BackoffType
 from zenflow_core.views import StepView
+
+Aftermath: TypeAlias = AttemptFailed | RetriesExhausted | RetryAbandoned | AttemptFailure
+"""What a failed attempt can become."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -36,13 +48,15 @@ def delay(rule: RetryRule, n: int) -> timedelta:
     return whole if whole == pause else whole + _SECOND
 
 
-def after_failure(view: StepView, failure: AttemptFailure) -> AttemptFailed | RetriesExhausted | AttemptFailure:
+def after_failure(view: StepView, failure: AttemptFailure) -> Aftermath:
     """The cause that a failed attempt becomes: exhausted is asked before any waiting is."""
     rule, attempt = view.step.retry, view.record.attempt
     if rule is None or rule.limit == 0:
         return failure
     if attempt > rule.limit:
         return RetriesExhausted(attempt, failure)
+    if view.main and view.flow.fatal is not None:
+        return RetryAbandoned(failure.at, failure, because=FlowFailing.__name__)  # a retry is new, too
     return AttemptFailed(attempt, failure, retry_at=failure.at + delay(rule, attempt))
 
 

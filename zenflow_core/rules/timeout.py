@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from zenflow_core.observation import Complete, Gone, Refused, Seen
-from zenflow_core.reasons import AttemptFailed, AttemptFailure, Instant, RetriesExhausted, RunsUntil, StepTimedOut
-from zenflow_core.rules.retry import after_failure
+from zenflow_core.reasons import Instant, RunsUntil, StepTimedOut
+from zenflow_core.rules.retry import Aftermath, after_failure
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
@@ -35,7 +35,7 @@ def completed(view: StepView) -> bool:
     return isinstance(seen, Seen) and isinstance(seen.outcome, Complete) and in_time(view, seen.outcome.at)
 
 
-def timeout(view: StepView) -> StepTimedOut | AttemptFailed | RetriesExhausted | AttemptFailure | RunsUntil | None:
+def timeout(view: StepView) -> Aftermath | RunsUntil | None:
     """End an attempt that outlives `timeoutSeconds`; wake at its deadline.
 
     The deadline counts from the attempt's Job, so a retry gets the whole time
