@@ -98,6 +98,8 @@ class Gone:
     attempt: int
     at: Instant
     live: bool = False
+    last: Seen | None = field(default=None, repr=False)
+    """As it was last seen, if this process has: its name, uid and start may not be stored yet."""
 
 
 @frozen

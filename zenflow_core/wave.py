@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush
 from attrs import evolve, frozen
 
 from zenflow_core.limits import MOVES_PER_WAVE
-from zenflow_core.observation import Seen, Sightings
+from zenflow_core.observation import Gone, Seen, Sightings
 from zenflow_core.owed import holds_slot
 from zenflow_core.reasons import (
     Admitted,
@@ -125,6 +125,7 @@ class Wave:
     def _visit(self, rank: int) -> None:
         """Ask the step until it stays; what keeps it becomes its holds."""
         self.touched.add(rank)
+        self.opening.discard(rank)
         for _ in range(MOVES_PER_WAVE):
             self._learn(rank)
             record = self.records[rank]
@@ -148,7 +149,8 @@ class Wave:
         record = self.records[rank]
         if record.phase is not StepPhase.RUNNING or record.job is not None:
             return
-        for seen in self.sightings[rank]:
+        for sighting in self.sightings[rank]:
+            seen = sighting.last if isinstance(sighting, Gone) else sighting
             if isinstance(seen, Seen) and seen.attempt == record.attempt:
                 assert record.watch is not None, "a running step has a watch"
                 since = record.watch.since and seen.created_at
@@ -202,9 +204,14 @@ class Wave:
             self.queue.insert(at, rank)
 
     def _unqueue(self, rank: int) -> None:
-        at = bisect_left(self.queue, rank)
-        if at < len(self.queue) and self.queue[at] == rank:
+        at = self._place(rank)
+        if at is not None:
             del self.queue[at]
+
+    def _place(self, rank: int) -> int | None:
+        """Where a step stands in the queue; None if it does not."""
+        at = bisect_left(self.queue, rank)
+        return at if at < len(self.queue) and self.queue[at] == rank else None
 
     def ask_approvals(self) -> list[int]:
         """Ask for the approvals that nothing holds, unless the flow has ended meanwhile; they are to be visited."""
@@ -222,8 +229,8 @@ class Wave:
             self._move(rank, Admitted(self.records[rank].attempt + 1, self.flow.now))
             self._visit(rank)
         if limit is not None:
-            for rank in self.queue:
-                if rank in self.touched:
+            for rank in self.touched:
+                if self._place(rank) is not None:
                     self._hold(rank, (NeedsSlot(limit),))
 
     def ring(self, now: Instant) -> list[int]:

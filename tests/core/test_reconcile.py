@@ -28,10 +28,10 @@ from tests.core.builders import (
 from zenflow_core import reasons as r
 from zenflow_core.actions import CreateJob, DeleteJob, RecordStatus
 from zenflow_core.decision import ReadInput, ReadOrigin, ReadResult
-from zenflow_core.observation import Absent, Made, Origin, Present, Seen, Sibling, Takeover
+from zenflow_core.observation import Absent, Gone, Made, Origin, Present, Seen, Sibling, Takeover
 from zenflow_core.plan import ConfigMapKey, refused_plan
 from zenflow_core.spec import StepName
-from zenflow_core.state import FlowPhase
+from zenflow_core.state import FlowPhase, JobRef
 
 DONE = job(complete="10:00:40")
 FAILED = job(failed="10:00:40")
@@ -96,6 +96,7 @@ def test_later_looks_write_what_changed() -> None:
     record = life.look("10:00:41", build=DONE).actions[0]
     assert isinstance(record, RecordStatus)
     assert [(o.op, o.path) for o in record.operations] == [
+        ("add", "/status/decidedBy"),
         ("add", "/status/progress"),
         ("replace", "/status/steps/0"),
         ("replace", "/status/steps/1"),
@@ -356,6 +357,16 @@ def test_a_job_that_was_never_seen_is_created_again() -> None:
     life.look("10:00:00")
     life.state = None
     assert asks(life.look("10:00:05")) == ["create build 1"]
+
+
+def test_a_lost_job_whose_uid_was_not_stored_yet_is_lost_all_the_same() -> None:
+    life = Life(compiled(step("build")))
+    life.look("10:00:00")
+    life.look("10:00:03", build=job(1, "10:00:02"))
+    life.look("10:00:20", build=Gone(1, at("10:00:20"), last=job(1, "10:00:02")))
+    record = life.record("build")
+    assert record.cause == r.JobLost(at("10:00:20"))
+    assert (record.started_at, record.job) == (at("10:00:02"), JobRef("nightly-build", "uid-1"))
 
 
 def test_a_lost_job_at_its_deadline_has_timed_out() -> None:
