@@ -31,8 +31,9 @@ from zenflow_testing.kinds import KindInfo
 from zenflow_testing.transport_lists import check_versions, number
 from zenflow_testing.transport_lists import is_true as _is_true
 from zenflow_testing.transport_paths import Routes, resources_of
+from zenflow_testing.transport_requests import Call, Reply
 from zenflow_testing.transport_time import Pace, pace_of
-from zenflow_testing.transport_verbs import Call, Reply, Verbs, WatchCall
+from zenflow_testing.transport_verbs import Verbs, WatchCall
 from zenflow_testing.transport_watch import (
     CutWatch,
     Feed,
@@ -210,6 +211,7 @@ class ClusterTransport(httpx2.AsyncBaseTransport):
                     raise
                 backlog = [line_of("ERROR", refusal.status())]
                 options = WatchOptions(0.0, None)
+                wanted = present
         stream = WatchStream(
             self._feed,
             scope,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack, runtime_checkable
@@ -229,4 +230,8 @@ def run_virtually(
     Trio shuffles tasks that are ready at one instant; under Hypothesis with `st.random_module()` the seed
     belongs to the example. Asyncio always takes them in the same order.
     """
-    return anyio.run(main, *args, backend=backend, backend_options=virtual_options(backend))
+    with warnings.catch_warnings():
+        # Whoever leaves a lightkube watch leaves an iterator of httpx2 behind, which lightkube does not close.
+        # It holds nothing open; trio reports it all the same, and where warnings are errors no watch could be left.
+        warnings.filterwarnings("ignore", message="Async generator 'httpx2", category=ResourceWarning)
+        return anyio.run(main, *args, backend=backend, backend_options=virtual_options(backend))

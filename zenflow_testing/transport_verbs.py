@@ -12,12 +12,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-import msgspec
-from attrs import field, frozen
+from attrs import frozen
 
 from zenflow_testing import errors, jsonpatch
 from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Propagation
-from zenflow_testing.errors import ApiError, StatusCause
+from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import Object, StatusMode
 from zenflow_testing.transport_apply import (
     DEFAULTED,
@@ -29,19 +28,27 @@ from zenflow_testing.transport_apply import (
     merge_patch,
     strategically_merged,
 )
-from zenflow_testing.transport_lists import Lists, Query, Scope, invalid_options, is_true, scope_of
+from zenflow_testing.transport_lists import Lists, Query, Scope, is_true, scope_of
 from zenflow_testing.transport_paths import UNSERVED, Resource, Route, Routes, nothing_there
+from zenflow_testing.transport_requests import (
+    APPLY_PATCH,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_PATCH,
+    Call,
+    DeleteOptions,
+    Reply,
+    check_options,
+    decoded,
+    delete_options,
+    is_dry_run,
+    takes_json,
+    unsupported_media,
+)
 
 LOG_ANNOTATION: Final = "testing.kube-zen.io/log"
 """The Pod annotation that `GET .../pods/NAME/log` answers with; `<this>.<container>` for one container alone."""
-
-BODY_BYTES: Final = 3 * 1024 * 1024
-"""A larger request body is refused with 413, as a server's handlers do."""
-
-JSON_PATCH: Final = "application/json-patch+json"
-MERGE_PATCH: Final = "application/merge-patch+json"
-STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
-APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 _PLAIN_STATUS: Final = frozenset({"Pod", "PersistentVolumeClaim", "Namespace"})
 """Kinds whose status the cluster stores like any other field, but which have the subresource all the same."""
@@ -50,35 +57,6 @@ _ABOUT: Final = {
     "/version": {"major": "1", "minor": "35", "gitVersion": "v1.35.0", "platform": "simulation"},
 }
 _ALIVE: Final = frozenset({"/healthz", "/livez", "/readyz"})
-
-
-@frozen
-class Call:
-    """A request as it came: the query's last value of each name, the media types without their parameters."""
-
-    method: str
-    path: str
-    query: Query = field(factory=dict)
-    content_type: str = ""
-    accept: str = ""
-    body: bytes = b""
-
-
-@frozen(eq=False)
-class Reply:
-    """An answer: a JSON value, or plain text."""
-
-    code: int
-    body: Any
-
-    @property
-    def content_type(self) -> str:
-        """`application/json`, but for plain text."""
-        return "text/plain; charset=utf-8" if isinstance(self.body, str) else "application/json"
-
-    def encoded(self) -> bytes:
-        """The bytes of the body."""
-        return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
 
 
 @frozen(eq=False)
@@ -118,7 +96,7 @@ class Verbs:
             return Reply(200, _ABOUT[call.path]) if call.path in _ABOUT else Reply(404, UNSERVED.value)
         if route.subresource not in (None, "status", "log") or (route.subresource and not self._has(route)):
             raise nothing_there()
-        if route.subresource != "log" and not _takes_json(call.accept):
+        if route.subresource != "log" and not takes_json(call.accept):
             raise ApiError(
                 406,
                 "NotAcceptable",
@@ -141,7 +119,7 @@ class Verbs:
             case "PATCH", str(), None | "status":
                 return self._patch(route, call)
             case "DELETE", str(name), None:
-                return self._delete(route, name, options=_delete_options(call))
+                return self._delete(route, name, options=delete_options(call))
             case "DELETE", None, None if route.namespace is not None:
                 return self._delete_all(route, call)
             case _:
@@ -183,7 +161,7 @@ class Verbs:
     def _create(self, route: Route, call: Call) -> Reply:
         body = self._object_of(route, call, options="CreateOptions")
         stored = self._cluster.create(
-            route.resource.info.kind, body, namespace=route.namespace or "", dry_run=_is_dry_run(call.query)
+            route.resource.info.kind, body, namespace=route.namespace or "", dry_run=is_dry_run(call.query)
         )
         return Reply(201, route.resource.outbound(stored))
 
@@ -200,10 +178,10 @@ class Verbs:
 
     def _object_of(self, route: Route, call: Call, *, options: str) -> Object:
         """The object in the body of a POST or PUT, in the stored form."""
-        if call.content_type not in ("", "application/json"):
-            raise _unsupported(("application/json",))
-        _check_options(options, call.query, apply=False)
-        body = _decoded(call.body)
+        if call.content_type not in ("", JSON):
+            raise unsupported_media((JSON,))
+        check_options(options, call.query, apply=False)
+        body = decoded(call.body)
         if not isinstance(body, dict):
             raise errors.bad_request("couldn't get version/kind; json parse error: the body is not an object")
         resource = route.resource
@@ -218,10 +196,10 @@ class Verbs:
         custom = route.resource.is_custom
         accepted = (JSON_PATCH, MERGE_PATCH, *(() if custom else (STRATEGIC_PATCH,)), APPLY_PATCH)
         if call.content_type not in accepted:
-            raise _unsupported(accepted)
+            raise unsupported_media(accepted)
         apply = call.content_type == APPLY_PATCH
-        _check_options("PatchOptions", call.query, apply=apply)
-        patch = _decoded(call.body)
+        check_options("PatchOptions", call.query, apply=apply)
+        patch = decoded(call.body)
         if apply:
             return self._apply(route, call, wanted=patch)
         kind, namespace, name = _place(route)
@@ -256,7 +234,7 @@ class Verbs:
         manager, force = call.query["fieldManager"], is_true(call.query.get("force"))
         keys = apply_lists(kind, custom=resource.is_custom)
         live = self._live(kind, namespace, name)
-        dry_run = _is_dry_run(call.query)
+        dry_run = is_dry_run(call.query)
         if live is None:
             if route.subresource is not None:
                 raise errors.not_found(resource.target(name))
@@ -325,7 +303,7 @@ class Verbs:
 
     def _written(self, call: Call, write: _Write) -> Object:
         """Carry out a write, or for a dry run everything but the writing."""
-        if not _is_dry_run(call.query):
+        if not is_dry_run(call.query):
             return write()
 
         def stop(_kind: str, old: Object | None, new: Object) -> ApiError | None:
@@ -378,7 +356,7 @@ class Verbs:
         )
 
     def _delete_all(self, route: Route, call: Call) -> Reply:
-        options = _delete_options(call)
+        options = delete_options(call)
         scope = scope_of(route.resource, route.namespace, query=call.query)
         body = self._lists.answer(scope, {k: v for k, v in call.query.items() if k in ("limit", "continue")})
         for item in body["items"]:
@@ -404,44 +382,6 @@ class Verbs:
         return obj
 
 
-@frozen
-class DeleteOptions:
-    """What a DELETE asks for, in its body or else in its query."""
-
-    propagation: Propagation | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    dry_run: bool = False
-
-
-def _delete_options(call: Call) -> DeleteOptions:
-    options: Mapping[str, Any] = call.query
-    if call.body:
-        if call.content_type not in ("", "application/json"):
-            raise _unsupported(("application/json",))
-        decoded = _decoded(call.body)
-        if not isinstance(decoded, dict) or decoded.get("kind", "DeleteOptions") != "DeleteOptions":
-            raise errors.bad_request("decoded object cannot be converted to DeleteOptions")
-        options = decoded
-    policy, asked = options.get("propagationPolicy"), options.get("dryRun") or []
-    dry_run: list[str] = [asked] if isinstance(asked, str) else list(asked)
-    causes: list[StatusCause] = []
-    if policy is not None and policy not in tuple(Propagation):
-        causes.append(errors.unsupported("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil")))
-    causes += _dry_run_causes(dry_run)
-    if causes:
-        raise invalid_options("DeleteOptions", causes)
-    preconditions = options.get("preconditions") or {}
-    if not isinstance(preconditions, Mapping):
-        raise errors.bad_request("preconditions of DeleteOptions is not an object")
-    return DeleteOptions(
-        None if policy is None else Propagation(policy),
-        preconditions.get("uid"),
-        resource_version=preconditions.get("resourceVersion"),
-        dry_run=bool(dry_run),
-    )
-
-
 def _check_preconditions(resource: Resource, obj: Object, *, options: DeleteOptions) -> None:
     here = obj["metadata"]
     for what, wanted, found in (
@@ -462,55 +402,6 @@ def _place(route: Route) -> tuple[str, str, str]:
 
 def _kept(owned: Mapping[str, Leaves]) -> dict[str, Leaves]:
     return {name: leaves for name, leaves in owned.items() if leaves}
-
-
-def _decoded(body: bytes) -> Any:
-    if len(body) > BODY_BYTES:
-        raise errors.too_large(f"limit is {BODY_BYTES}")
-    try:
-        return msgspec.json.decode(body)
-    except (ValueError, RecursionError) as problem:
-        raise errors.bad_request(f"couldn't get version/kind; json parse error: {problem}") from problem
-
-
-def _takes_json(accept: str) -> bool:
-    if not accept:
-        return True
-    wanted = {part.partition(";")[0].strip() for part in accept.split(",")}
-    return not wanted.isdisjoint(("*/*", "application/*", "application/json"))
-
-
-def _is_dry_run(query: Query) -> bool:
-    return bool(query.get("dryRun"))
-
-
-def _dry_run_causes(values: list[str]) -> list[StatusCause]:
-    return [errors.unsupported("dryRun", value, ("All",)) for value in values if value != "All"]
-
-
-def _check_options(kind: str, query: Query, *, apply: bool) -> None:
-    causes: list[StatusCause] = []
-    manager = query.get("fieldManager", "")
-    if kind == "PatchOptions":
-        if not apply and "force" in query:
-            causes.append(errors.not_allowed("force", "may not be specified for non-apply patch"))
-        if apply and not manager:
-            causes.append(errors.required("fieldManager", "is required for apply patch"))
-    if len(manager.encode()) > 128:
-        causes.append(errors.too_long("fieldManager", 128))
-    if query.get("dryRun"):
-        causes += _dry_run_causes([query["dryRun"]])
-    if causes:
-        raise invalid_options(kind, causes)
-
-
-def _unsupported(accepted: tuple[str, ...]) -> ApiError:
-    return ApiError(
-        415,
-        "UnsupportedMediaType",
-        message="the body of the request was in an unknown format - accepted media types include: "
-        + ", ".join(accepted),
-    )
 
 
 def _not_allowed(route: Route, method: str) -> ApiError:

@@ -7,6 +7,7 @@ sleeps until an event of its kind comes, a bookmark is due, or its time is up.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -68,8 +69,10 @@ class Feed:
         self._waiting: dict[str, set[anyio.Event]] = {}
         self._now: dict[tuple[str, str, str], Object] = {}
         self._before: dict[int, Object | None] = {}
+        # Of each kind the versions of its events, without gaps since `known_from`.
+        self._versions: dict[str, list[int]] = {}
+        self._known_from: dict[str, int] = {}
         self._start = cluster.resource_version
-        self._last: dict[str, int] = {}
         with cluster.without_hooks():
             for info in kinds:
                 for obj in cluster.list(info.kind).items:
@@ -86,7 +89,11 @@ class Feed:
             self._now.pop(key, None)
         else:
             self._now[key] = event.object
-        self._last[event.kind] = event.resource_version
+        versions = self._versions.setdefault(event.kind, [])
+        versions.append(event.resource_version)
+        if len(versions) > EVENTS_REMEMBERED:
+            self._known_from[event.kind] = versions[EVENTS_REMEMBERED // 2 - 1]
+            del versions[: EVENTS_REMEMBERED // 2]
         waiting = self._waiting.get(event.kind)
         if waiting:
             for changed in waiting:
@@ -98,9 +105,16 @@ class Feed:
         return self._before.get(event.resource_version, _UNKNOWN)
 
     def since(self, kind: str, version: int) -> Sequence[Event]:
-        """The events of a kind after a version. Raises 410 if some may have been forgotten."""
-        if self._last.get(kind, self._start) <= version:
-            return ()
+        """The events of a kind after a version. Raises 410 if one of them has been compacted away.
+
+        What has been lost of other kinds does not matter: a server keeps a cache for each.
+        """
+        if version >= self._known_from.get(kind, self._start):
+            versions = self._versions.get(kind, [])
+            first = bisect_right(versions, version)
+            if first == len(versions):
+                return ()
+            version = versions[first] - 1
         return [event for event in self._cluster.events_since(version) if event.kind == kind]
 
     def register(self, kind: str, changed: anyio.Event) -> None:
