@@ -50,11 +50,19 @@ class GarbageCollector:
         self._dependents: dict[str, dict[str, None]] = {}
         self._due: list[tuple[datetime, int, Callable[[str], None], str]] = []
         self._count = 0
+        self._pinned: set[str] = set()
         self._detach = cluster.subscribe(self._saw)
 
     def close(self) -> None:
         """Stop listening; what is due already stays due."""
         self._detach()
+
+    def pin(self, uid: str) -> None:
+        """Let an object with that uid stay: it is neither collected nor released from a foreground deletion.
+
+        For whatever else would keep it, such as Pods that nobody simulates. Its dependents go as they would.
+        """
+        self._pinned.add(uid)
 
     def next_due(self) -> datetime | None:
         """When the collector next wants to look at something; None if nothing is in sight. May be in the past."""
@@ -151,7 +159,7 @@ class GarbageCollector:
     def _collect(self, uid: str) -> None:
         """Delete an object if all its owners are gone; take dead references off it if only some are."""
         key, obj = self._keys[uid], self._object(uid)
-        if obj is None or "deletionTimestamp" in obj["metadata"]:
+        if obj is None or "deletionTimestamp" in obj["metadata"] or uid in self._pinned:
             return
         owners = obj["metadata"].get("ownerReferences") or []
         alive = [owner for owner in owners if self._is_there(owner["uid"], key.namespace)]
@@ -191,7 +199,7 @@ class GarbageCollector:
                     self._delete(dependent, Propagation.FOREGROUND if self._dependents.get(dependent) else None)
                 other = self._object(dependent)
             blocked = blocked or (other is not None and _blocks(other, uid))
-        if not blocked:
+        if not blocked and uid not in self._pinned:
             self._take_finalizer(uid, FOREGROUND)
 
     def _has_other_owner(self, obj: Object, uid: str) -> bool:
