@@ -213,16 +213,44 @@ def make_app(terminal: Terminal) -> App:
 
         return run_explanation(terminal, file, step, name=name, given=given, at=at)
 
+    def test(
+        *paths: str,
+        k: Annotated[str | None, Parameter(name="-k")] = None,
+        junit: str | None = None,
+        verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
+    ) -> int:
+        """Play case files: a flow, what happened in the cluster, what must be true.
+
+        One line a case; one that failed tells what was expected, what was found and
+        what happened before. The last line counts: `N passed, N failed`.
+        Exit code 0 if all passed, 1 if one failed, 2 if a file is no case.
+
+        Parameters
+        ----------
+        paths
+            Case files, or directories to look for them in.
+        k
+            Only cases with this in their id; `*` stands for anything.
+        junit
+            Write the results to this file, as JUnit XML.
+        verbose
+            Also say how much happened in each case.
+        """
+        from zenflow_runtime.cli.test import run_cases
+
+        return run_cases(terminal, paths, only=k, junit=junit, verbose=verbose)
+
     app.command(validate, usage="Usage: zenflow validate [OPTIONS] FILE...", help_epilogue=_VALIDATE)
     app.command(plan, help_epilogue=_PLAN)
     app.command(graph, help_epilogue=_GRAPH)
     app.command(simulate, help_epilogue=_SIMULATE)
     app.command(explain, help_epilogue=_EXPLAIN)
+    app.command(test, usage="Usage: zenflow test [OPTIONS] PATH...", help_epilogue=_TEST)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
 
-_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain")
+_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain", "test")
 
 
 _VALIDATE: Final = """Examples:
@@ -241,6 +269,10 @@ _SIMULATE: Final = """Examples:
 _EXPLAIN: Final = """Examples:
   zenflow explain flow.yaml deploy
   zenflow explain life.jsonl deploy --at +5m   (of `zenflow simulate --dump`)"""
+
+_TEST: Final = """Examples:
+  zenflow test tests/cases
+  zenflow test tests/cases -k retry --junit report.xml"""
 
 
 def run(argv: list[str]) -> int:

@@ -1,0 +1,357 @@
+"""Plays a case: its history against the engine, event by event, and judges what came of it.
+
+At one instant, in this order: what the garbage collector owes, the events of
+the history (after each one the engine is called until it has nothing left to
+do), wake-ups that nothing else has answered; then the assertions for that
+instant. The engine is `zenflow_testing.operator` with the real core; every
+process of the case is one of it, with its own memory, clock and view.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from attrs import define, frozen
+
+from zenflow_core.observation import Observed
+from zenflow_core.problems import Position, Problem
+from zenflow_core.reasons import Instant
+from zenflow_core.reconcile import Decision
+from zenflow_testing.cases import history as h
+from zenflow_testing.cases.admission import JobFlowAdmission
+from zenflow_testing.cases.client import Client, Crash, Faults
+from zenflow_testing.cases.expectations import Block, Expectation
+from zenflow_testing.cases.format import Case, CaseFile, read_case
+from zenflow_testing.cases.journal import Journal
+from zenflow_testing.cases.judging import Judge
+from zenflow_testing.cases.playing import Impossible, Stage
+from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
+from zenflow_testing.cluster import Cluster, ClusterLimits
+from zenflow_testing.garbage import GarbageCollector
+from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, version_at
+
+_ROUNDS: Final = 50
+"""Times that all processes may be called in turn at one instant; beyond that they keep each other awake."""
+
+
+@define
+class Process:
+    """One process of the engine."""
+
+    name: str
+    clock: SkewedClock
+    client: Client
+    operator: Operator
+    alive: bool = True
+    error: str = ""
+    """What it raised and nobody caught."""
+
+
+@frozen
+class Failure:
+    """One thing that was not as the case wants it."""
+
+    path: str
+    """The entry of the case."""
+    position: Position | None
+    at: float
+    expected: str
+    found: str
+    step: str = ""
+    """The step that it is about, if it is about one."""
+
+
+@frozen(eq=False)
+class Result:
+    """How a case went; `failures` is empty if it passed."""
+
+    case: Case
+    file: str
+    failures: tuple[Failure, ...]
+    journal: Journal
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+class _Broken(Exception):  # noqa: N818 - a fact about a case, carried to `run_case`
+    """The run cannot go on."""
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(found)
+        self.path, self.expected, self.found = path, expected, found
+
+
+class Run:
+    """One case on its way. Use `run_case`."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        begins = min([0.0, *(event.at for event in case.history[:1])])
+        self.clock = VirtualClock(EPOCH + timedelta(seconds=begins))
+        limits = ClusterLimits(case.limits.object_bytes, case.limits.annotation_bytes)
+        self.cluster = Cluster(self.clock, limits=limits)
+        self.admission = JobFlowAdmission()
+        self.cluster.admissions.append(self.admission)
+        self.garbage = GarbageCollector(self.cluster)
+        self.journal = Journal(self.cluster, clock=self.clock, watched_steps=_watched(case.expect))
+        self.faults = Faults(self.journal, self.garbage)
+        self.stage = Stage(self.cluster, self.garbage, self.journal, faults=self.faults)
+        self.shown = Shown()
+        self.rewound: set[str] = set()
+        self.processes: dict[str, Process] = {}
+        self.judge = Judge(case, self.cluster, self.journal, self.stage)
+        self._start("a")
+
+    # Processes
+
+    def _start(self, name: str) -> None:
+        shift = self.processes[name].clock.shift if name in self.processes else timedelta(0)
+        clock = SkewedClock(self.clock, shift)
+        client = Client(name, self.cluster, self.journal, faults=self.faults)
+        operator = Operator(
+            self.cluster,
+            watcher=_Watcher(name, self.journal),
+            compile_with=self.admission.plan_of,
+            name=name,
+            api=client,
+            clock=clock,
+            shown=self.shown,
+        )
+        self.processes[name] = Process(name, clock, client, operator)
+
+    def _alive(self) -> list[Process]:
+        return [each for _, each in sorted(self.processes.items()) if each.alive]
+
+    def _process(self, name: str) -> Process:
+        if name not in self.processes:
+            raise Impossible(f"there is no process {name}; start it with OperatorStart")
+        return self.processes[name]
+
+    def _call(self, process: Process, *, everyone: bool) -> int:
+        try:
+            return process.operator.call(everyone=everyone)
+        except Crash as crash:
+            process.alive = False
+            self.journal.died(process.name, str(crash))
+            return 1
+        except HotLoop as loop:
+            raise _Broken("", "an engine that comes to rest", f"a hot loop: {loop}") from loop
+        except Exception as error:
+            process.alive = False
+            process.error = "".join(traceback.format_exception_only(error)).strip()
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+            self.journal.died(process.name, f"of an error that nobody caught: {process.error} ({where})")
+            found = f"process {process.name} raised {process.error} (in {where})"
+            raise _Broken("", "no error that nobody catches", found) from error
+
+    def _settle(self, *, everyone: bool = False) -> None:
+        """Call every process until none has anything left to do."""
+        for _ in range(_ROUNDS):
+            self.garbage.run_due()
+            made = sum(self._call(process, everyone=everyone) for process in self._alive())
+            everyone = False
+            due = self.garbage.next_due()
+            if not made and (due is None or due > self.clock.now):
+                return
+        found = f"its processes keep each other awake at {self.journal.now:g} s"
+        raise _Broken("", "an engine that comes to rest", found)
+
+    # Events
+
+    def _happen(self, event: h.Happening, path: str) -> None:
+        try:
+            for each in self.stage.spread(event):
+                everyone = self._let(each)
+                self._settle(everyone=everyone)
+        except Impossible as error:
+            self.journal.happened(event, f"impossible: {error}")
+            raise _Broken(path, f"{type(event).__name__} can happen", str(error)) from error
+
+    def _let(self, event: h.Happening) -> bool:
+        """Let it happen; whether the engine is then called for all flows."""
+        match event:
+            case h.CacheFreeze(kinds=kinds):
+                for kind in kinds:
+                    self.shown.upto.setdefault(kind, self.cluster.resource_version)
+                    for operator in self._operators():
+                        operator.freeze(kind)
+            case h.CacheThaw(kinds=kinds):
+                for kind in kinds:
+                    self._thaw(kind)
+            case h.CacheRewind(kind=kinds, to=to):
+                version = version_at(self.cluster, EPOCH + timedelta(seconds=to))
+                for kind in kinds:
+                    self._rewind(kind, version)
+            case h.WatchExpired(kinds=kinds):
+                for kind in kinds:
+                    self._expire(kind)
+            case h.OperatorCrash(instance=name):
+                self._process(name).alive = False
+            case h.OperatorCrashOn(instance=name):
+                self._process(name).client.die_on(event)
+            case h.OperatorStart(instance=name):
+                self._start(name)
+            case h.ClockJump(instance=name, seconds=seconds):
+                self._process(name).clock.jump(seconds)
+            case h.Poke():
+                pass
+            case _:
+                self.journal.happened(event, self.stage.play(event))
+                return False
+        self.journal.happened(event)
+        return isinstance(event, h.Poke | h.CacheThaw | h.WatchExpired | h.OperatorStart)
+
+    def _operators(self) -> Iterator[Operator]:
+        return (process.operator for process in self._alive())
+
+    def _thaw(self, kind: str) -> None:
+        self.shown.upto.pop(kind, None)
+        rewound = kind in self.rewound
+        self.rewound.discard(kind)
+        for operator in self._operators():
+            if rewound:
+                operator.forget_held(kind)
+                operator.relist(kind)
+            else:
+                operator.thaw(kind)
+
+    def _rewind(self, kind: str, version: int) -> None:
+        self.shown.upto[kind] = version
+        self.rewound.add(kind)
+        for operator in self._operators():
+            operator.freeze(kind)
+            operator.relist(kind)
+
+    def _expire(self, kind: str) -> None:
+        self.shown.upto.pop(kind, None)
+        self.rewound.discard(kind)
+        for operator in self._operators():
+            operator.forget_held(kind)
+            operator.relist(kind)
+
+    # Time
+
+    def _due(self) -> float:
+        """When something is due that is no event: the engine's wake-ups and the garbage collector."""
+        calls: list[datetime | None] = [process.operator.next_wake() for process in self._alive()]
+        calls.append(self.garbage.next_due())
+        # The cluster's own clock has whole seconds: what is due within one is done at its end.
+        return min((math.ceil(self.journal.seconds(at)) for at in calls if at is not None), default=math.inf)
+
+    def _move_to(self, seconds: float) -> None:
+        self.clock.advance_to(max(EPOCH + timedelta(seconds=seconds), self.clock.exact))
+
+    def play(self) -> list[Failure]:
+        """The whole history; answers with what was not as it should be."""
+        failures: list[Failure] = []
+        checks = sorted(self._checks(), key=lambda each: each[0])
+        todo = iter([*self._program(), None])
+        following = next(todo)
+        position = 0
+        while True:
+            event_at = following[0] if following is not None else math.inf
+            check_at = checks[position][0] if position < len(checks) else math.inf
+            at = min(event_at, self._due())
+            if check_at < at and check_at < self.case.until:
+                self._move_to(check_at)
+                failures += self._check(*checks[position])
+                position += 1
+            elif at <= self.case.until:
+                self._move_to(at)
+                if event_at <= at and following is not None:
+                    self._step(following)
+                    following = next(todo)
+                else:
+                    self._settle()
+            else:
+                break
+        self._move_to(self.case.until)
+        for check in checks[position:]:
+            failures += self._check(*check)
+        return failures
+
+    def _program(self) -> Iterator[tuple[float, h.Happening | None, str]]:
+        """The events in order, with the creation of the case's flow (None) in its place."""
+        created = False
+        for index, event in enumerate(self.case.history):
+            if event.at >= 0 and not created:
+                created = True
+                yield 0.0, None, "flow"
+            yield event.at, event, f"history[{index}]"
+        if not created:
+            yield 0.0, None, "flow"
+
+    def _step(self, entry: tuple[float, h.Happening | None, str]) -> None:
+        _, event, path = entry
+        self.garbage.run_due()
+        if event is not None:
+            self._happen(event, path)
+            return
+        try:
+            self.stage.create_main(self.case.flow, self.case.flow_text)
+        except Impossible as error:
+            raise _Broken(path, "the flow can be created", str(error)) from error
+        self._settle()
+
+    # Assertions
+
+    def _checks(self) -> Iterator[tuple[float, int, Expectation]]:
+        for index, entry in enumerate(self.case.expect):
+            if entry.concerns_us:
+                yield self.case.until if entry.at is None else entry.at, index, entry
+
+    def _check(self, at: float, index: int, entry: Expectation) -> Iterator[Failure]:
+        for failing in self.judge.block(entry, f"expect[{index}]", self.processes):
+            yield Failure(failing.path, None, at, failing.expected, found=failing.found, step=failing.step)
+
+
+class _Watcher:
+    """Writes an instance's decisions down."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self._name = name
+        self._journal = journal
+
+    def __call__(self, flow: Flow, _observed: Observed, _now: Instant, decision: Decision) -> None:
+        self._journal.decided(self._name, flow.seen.name, decision)
+
+
+def _watched(entries: Iterable[Block]) -> frozenset[str]:
+    """The steps whose phases have to be watched at every instant."""
+    found: set[str] = set()
+    for entry in entries:
+        if entry.never is not None:
+            found.update(entry.never.steps)
+        found |= _watched(entry.any_of)
+    return frozenset(found)
+
+
+def run_case(loaded: CaseFile, *, file: str) -> Result:
+    """Play a case and judge it. The same case gives the same result, to the byte."""
+    run = Run(loaded.case)
+    try:
+        failures = run.play()
+    except _Broken as broken:
+        at = run.journal.now
+        failures = [Failure(broken.path, None, at, broken.expected, found=broken.found)]
+    placed = tuple(
+        Failure(f.path, loaded.position(f.path), f.at, f.expected, found=f.found, step=f.step) for f in failures
+    )
+    return Result(loaded.case, file, placed, run.journal)
+
+
+def run_file(file: Path) -> Result | tuple[Problem, ...]:
+    """Read a case file and play it, or say everything that is wrong with it. Raises OSError if it cannot be read."""
+    loaded = read_case(file.read_bytes(), file=str(file))
+    return run_case(loaded, file=str(file)) if isinstance(loaded, CaseFile) else loaded
+
+
+__all__ = ["Failure", "Process", "Result", "run_case", "run_file"]
