@@ -45,13 +45,17 @@ def ensured(view: StepView) -> tuple[Action, ...]:
 
 def ensured_resources(flow: FlowView) -> tuple[Action, ...]:
     """Objects of resourceTemplates that are missing and may be sent now."""
-    if flow.record.started_at is None or flow.record.ended is not None or flow.seen.deleting_since is not None:
+    record = flow.record
+    over = record.ended is not None or record.completed_at is not None or flow.seen.deleting_since is not None
+    if over or record.started_at is None:
         return ()
     out: list[Action] = []
     for ref in missing(flow):
         answer = flow.resources.get(ref)
-        if isinstance(answer, Refused) and flow.now < sent_again_at(answer):
-            continue
+        if isinstance(answer, Refused):
+            again = sent_again_at(answer)
+            if again is None or flow.now < again:
+                continue
         body = build_resource(flow.plan.resources[ref], flow.seen, kind=ref.kind.value)
         name = body["metadata"]["name"]
         made = CreateClaim if ref.kind is ResourceKind.CLAIM else CreateConfigMap

@@ -38,6 +38,7 @@ from zenflow_core.observation import (
     Sibling,
 )
 from zenflow_core.pod_failure_policy import CONVENTIONAL_CONTAINER
+from zenflow_core.reasons import NeedsOrigin
 from zenflow_core.spec import GROUP, KIND, ConcurrencyPolicy, StepName
 
 NUDGE_TTL_SECONDS: Final = 2**31 - 1
@@ -164,10 +165,17 @@ def group_of(flow: Mapping[str, Any]) -> str:
 
 
 def read_sibling(flow: Mapping[str, Any], *, live_jobs: bool) -> Sibling:
-    """A stored flow as the others of its group see it; `live_jobs` says whether a Job of it may still have Pods."""
+    """A stored flow as the others of its group see it; `live_jobs` says whether a Job of it may still have Pods.
+
+    It replaces others once it stands in line itself: a spec that turns out to
+    be invalid, a retry whose source is gone or a flow that is already being
+    deleted must not end one that runs.
+    """
     metadata, status = flow["metadata"], flow.get("status") or _NOTHING
     policy = ((flow.get("spec") or _NOTHING).get("executionPolicy") or _NOTHING).get("concurrencyPolicy")
     started = status.get("startTime")
+    holds = {hold.get("reason") for hold in status.get("holds") or ()}
+    stands_in_line = "phase" in status and NeedsOrigin.__name__ not in holds and "deletionTimestamp" not in metadata
     return Sibling(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -175,7 +183,7 @@ def read_sibling(flow: Mapping[str, Any], *, live_jobs: bool) -> Sibling:
         started_at=None if started is None else instant(started),
         over=status.get("phase") in ("Succeeded", "Failed"),
         live_jobs=live_jobs,
-        replaces=policy == ConcurrencyPolicy.REPLACE,
+        replaces=policy == ConcurrencyPolicy.REPLACE and stands_in_line,
     )
 
 

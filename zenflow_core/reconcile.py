@@ -181,7 +181,8 @@ def _begin(view: FlowView) -> FlowRecord:
     record = view.record
     if record.completed_at is not None:
         return record
-    if record.ended is None:
+    unsendable = view.status_refused_at is not None and not isinstance(record.ended, StatusTooLarge)
+    if record.ended is None or unsendable:
         answer = ask_flow(ENDED_FROM_OUTSIDE, view)
         if not isinstance(answer, tuple):
             return evolve(record, ended=answer)
@@ -287,7 +288,10 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
     if expired and (flow_asked or state.record.completed_at is None):
         release.append(DeleteFlow(state.flow.name, state.flow.uid))
     record = state.record if record == state.record else record
-    write = record is not state.record or (bool(wave.material) and not isinstance(record.ended, StatusTooLarge))
+    rowless = isinstance(record.ended, StatusTooLarge)
+    write = record is not state.record or (bool(wave.material) and not rowless)
+    if state.record.completed_at is not None and state.status_refused_at is not None and not rowless:
+        write = False  # the end is stored, and what was refused is not sent again
     after = FlowState(
         plan=plan,
         flow=state.flow,

@@ -9,6 +9,7 @@ from zenflow_core.actions import Operation, RecordStatus
 from zenflow_core.reasons import StatusTooLarge
 from zenflow_core.state import FlowState
 from zenflow_core.status import write_flow, write_progress, write_row
+from zenflow_core.version import DECIDED_BY
 
 
 def rows_are_kept(state: FlowState) -> bool:
@@ -22,7 +23,8 @@ def record_status(before: FlowState, after: FlowState, rows: Collection[int]) ->
     unstored = before.record.observed_generation == 0
     if unstored or rows_are_kept(before) is not rows_are_kept(after):
         return RecordStatus((Operation("add", "/status", full_status(after)),))
-    operations: list[Operation] = []
+    # Not compared: the stored one may be an older version's.
+    operations = [Operation("add", "/status/decidedBy", DECIDED_BY)]
     if before.record is not after.record or before.plan is not plan:
         old, new = write_flow(before.record), write_flow(after.record)
         operations += [Operation("add", f"/status/{key}", value) for key, value in new.items() if old.get(key) != value]

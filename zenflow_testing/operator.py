@@ -248,6 +248,8 @@ class Operator:
         self._unnudged: set[str] = set()
         """Uids of Jobs whose controller could not be nudged. It would save a second, so it is not tried again."""
         self._groups = Groups()
+        self._touched: set[str] = set()
+        """Uids of flows with news of their Jobs since the others were last told."""
         self._orphans: dict[str, dict[str, Object]] = {}
         """Jobs whose flow has not been seen yet, by flow uid, then by their own."""
 
@@ -278,6 +280,10 @@ class Operator:
                 self._take_list(news)
             else:
                 self.take(news)
+        if self._touched:
+            touched, self._touched = self._touched, set()
+            for uid in [uid for uid in self.flows if uid in touched]:
+                self._publish(self.flows[uid])
 
     def take(self, event: Event) -> None:
         """One event of a watch."""
@@ -305,8 +311,12 @@ class Operator:
                     self._take_flow(obj)
             case "Job":
                 for uid, known in self._known.items():
-                    if uid not in there and known.flow_uid in self.flows:
+                    if uid in there:
+                        continue
+                    if known.flow_uid in self.flows:
                         self._doubt(self.flows[known.flow_uid], known, uid)
+                    else:
+                        self._wake(self._groups.job_gone(uid))
                 for obj in listed.objects:
                     self._take_job(obj)
             case _:
@@ -338,15 +348,18 @@ class Operator:
 
     def _forget(self, uid: str) -> None:
         """The flow is no more."""
-        self.flows.pop(uid, None)
+        flow = self.flows.pop(uid, None)
         self._orphans.pop(uid, None)
         self._gone.add(uid)
-        self._wake(self._groups.remove(uid))
+        jobs = () if flow is None else flow.jobs.values()
+        live = [s.uid for sightings in jobs for s in sightings.values() if isinstance(s, Seen) and s.live]
+        self._wake(self._groups.remove(uid, live))
 
     def _publish(self, flow: Flow) -> None:
         """Let the other flows of the group know how this one is."""
-        live = any(s.live for sightings in flow.jobs.values() for s in sightings.values())
-        sibling = read_sibling(flow.obj, live_jobs=live)
+        sibling = read_sibling(flow.obj, live_jobs=False)
+        if sibling.over and any(s.live for sightings in flow.jobs.values() for s in sightings.values()):
+            sibling = evolve(sibling, live_jobs=True)
         self._wake(self._groups.publish((flow.seen.namespace, flow.seen.group), sibling))
         self._look_around(flow)
 
@@ -357,7 +370,8 @@ class Operator:
 
     def _look_around(self, flow: Flow) -> None:
         siblings = self._groups.others(flow.uid)
-        if siblings != flow.siblings:
+        over = (flow.obj.get("status") or {}).get("completionTime") is not None
+        if not over and siblings != flow.siblings:
             flow.siblings = siblings
             flow.changed_siblings = flow.due = True
 
@@ -374,10 +388,14 @@ class Operator:
         identity = parse_attempt(job)
         uid = job["metadata"]["uid"]
         if identity is None or uid in self._gone:
+            self._wake(self._groups.job_gone(uid))
             return
         flow = self.flows.get(identity.flow_uid)
         if flow is None:
             self._orphans.setdefault(identity.flow_uid, {})[uid] = job
+            seen = read_job(job)
+            if seen is not None and not seen.live:
+                self._wake(self._groups.job_gone(uid))
             return
         known = self._known.get(uid)
         if known is None or known.version < int(job["metadata"]["resourceVersion"]):
@@ -390,6 +408,7 @@ class Operator:
             for orphans in self._orphans.values():
                 orphans.pop(event.uid, None)
             self._gone.add(event.uid)
+            self._wake(self._groups.job_gone(event.uid))
         else:
             self._lose(flow, known.step, known.attempt, uid=event.uid)
 
@@ -416,7 +435,7 @@ class Operator:
         sightings = flow.jobs.setdefault(step, {})
         last = sightings.get(attempt)
         if last is None or (isinstance(last, Seen) and last.uid == uid):
-            sightings[attempt] = Gone(attempt, self.clock.now)
+            sightings[attempt] = Gone(attempt, self.clock.now, last=last)
             self._touch(flow, step)
 
     def _take_pod(self, pod: Object, *, gone: bool) -> None:
@@ -437,6 +456,7 @@ class Operator:
     def _touch(self, flow: Flow, step: StepName) -> None:
         flow.changed_jobs.add(step)
         flow.due = True
+        self._touched.add(flow.uid)
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
@@ -516,8 +536,6 @@ class Operator:
                 break
         for read in decision.reads:
             self._read(flow, read)
-        if flow.uid in self.flows:
-            self._publish(flow)
         return decision
 
     def _true(self, wake_at: Instant | None) -> datetime | None:
@@ -599,6 +617,7 @@ class Operator:
             self._renew(flow, current)
             return False
         flow.obj = obj
+        self._publish(flow)
         return True
 
     def _create(self, flow: Flow, action: CreateJob) -> bool:

@@ -55,7 +55,8 @@ RULES: Mapping[StepPhase, tuple[Rule, ...]] = MappingProxyType(
 
 # Asked before the steps: what comes from outside.
 ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (
-    *(deletion, validity, status_size, shutdown),
+    # A status that was refused can only be followed by one without rows, whatever else has happened.
+    *(status_size, deletion, validity, shutdown),
     *(origin, concurrency),
 )
 # Asked after the steps have answered with what has happened.

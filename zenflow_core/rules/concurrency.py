@@ -6,14 +6,12 @@ Order in a group: flows that have started before those that have not, then
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from zenflow_core.observation import Sibling
 from zenflow_core.reasons import Replaced, SiblingActive
 from zenflow_core.spec import ConcurrencyPolicy
 from zenflow_core.views import FlowView
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def concurrency(flow: FlowView) -> Replaced | SiblingActive | None:
@@ -33,13 +31,13 @@ def concurrency(flow: FlowView) -> Replaced | SiblingActive | None:
     ahead = [
         s
         for s in flow.siblings
-        if (s.unfinished and _order(s) < (_NEVER, me.created_at, me.uid)) or (waits_for_jobs and s.over and s.live_jobs)
+        if (s.unfinished and _order(s) < (True, me.created_at, me.uid)) or (waits_for_jobs and s.over and s.live_jobs)
     ]
     return SiblingActive(min(ahead, key=_order).name) if ahead else None
 
 
-def _order(sibling: Sibling) -> tuple[datetime, datetime, str]:
-    return (sibling.started_at or _NEVER, sibling.created_at, sibling.uid)
+def _order(sibling: Sibling) -> tuple[bool, datetime, str]:
+    return (sibling.started_at is None, sibling.created_at, sibling.uid)
 
 
 def _age(sibling: Sibling) -> tuple[datetime, str]:

@@ -22,9 +22,12 @@ def origin(flow: FlowView) -> NeedsOrigin | RetrySourceMissing | None:
 
 
 def retried(view: StepView) -> RetriedFrom | None:
-    """Take a step over that had Succeeded; all of them move in the decision that starts the flow."""
+    """Take a main step over that had Succeeded; all of them move in the decision that starts the flow.
+
+    `finally` runs again: it cleans up, and tells, after what this flow does.
+    """
     source, found = view.flow.plan.retry_of, view.flow.origin
-    if source is None or not isinstance(found, Origin) or view.record.attempt > 0:
+    if source is None or not view.main or not isinstance(found, Origin) or view.record.attempt > 0:
         return None
     step = found.succeeded.get(view.step.name)
     started = view.flow.record.started_at

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from zenflow_core.limits import MESSAGE_CHARACTERS, RESOURCE_REFUSAL_DELAY, RETRY_AFTER_MAX
+from zenflow_core.limits import HELD_STEPS_NAMED, MESSAGE_CHARACTERS, RESOURCE_REFUSAL_DELAY, RETRY_AFTER_MAX
 from zenflow_core.observation import Made, Refused
 from zenflow_core.plan import ResourceRef
-from zenflow_core.reasons import Instant, NeedsResource, ResourceNameTaken, ResourceRefusedUntil, ResourceRejected
+from zenflow_core.reasons import (
+    Instant,
+    NamespaceTerminating,
+    NeedsResource,
+    ResourceNameTaken,
+    ResourceRefusedUntil,
+    ResourceRejected,
+)
 from zenflow_core.rules.refused import permanent
 from zenflow_core.views import FlowView, StepView
 
@@ -25,13 +32,20 @@ def missing(flow: FlowView) -> tuple[ResourceRef, ...]:
 
 
 def resources(view: StepView) -> NeedsResource | None:
-    """Hold every step until the flow's own objects are there."""
-    names = tuple(f"{ref.kind.value} {ref.name}" for ref in missing(view.flow))
+    """Hold every step until the flow's own objects are there; the first few are named, since every row says so."""
+    lacks = missing(view.flow)
+    names = tuple(f"{ref.kind.value} {ref.name}" for ref in lacks[:HELD_STEPS_NAMED])
+    if len(lacks) > HELD_STEPS_NAMED:
+        names = (*names, f"{len(lacks) - HELD_STEPS_NAMED} more")
     return NeedsResource(names) if names else None
 
 
 def resource_refusals(flow: FlowView) -> ResourceNameTaken | ResourceRejected | ResourceRefusedUntil | None:
-    """What refused creates mean: an end, or a pause."""
+    """What refused creates mean: an end, whichever object it is, else a pause until the first is sent again.
+
+    In a namespace that is going nothing is sent again, so there is nothing to wake for.
+    """
+    pauses: list[ResourceRefusedUntil] = []
     for ref in missing(flow):
         answer = flow.resources.get(ref)
         if not isinstance(answer, Refused):
@@ -42,12 +56,14 @@ def resource_refusals(flow: FlowView) -> ResourceNameTaken | ResourceRejected | 
         if permanent(answer):
             return ResourceRejected(answer.at, what, code=answer.code, message=answer.message[:MESSAGE_CHARACTERS])
         until = sent_again_at(answer)
-        if flow.now < until:
-            return ResourceRefusedUntil(until, what)
-    return None
+        if until is not None and flow.now < until:
+            pauses.append(ResourceRefusedUntil(until, what))
+    return min(pauses, key=lambda pause: pause.until, default=None)
 
 
-def sent_again_at(answer: Refused) -> Instant:
-    """When a create that was refused for now is sent again."""
+def sent_again_at(answer: Refused) -> Instant | None:
+    """When a create that was refused for now is sent again; None: never, as the namespace is going."""
+    if NamespaceTerminating.__name__ in answer.causes:
+        return None
     asked = timedelta(seconds=answer.retry_after or 0)
     return answer.at + max(RESOURCE_REFUSAL_DELAY, min(asked, RETRY_AFTER_MAX))
