@@ -234,7 +234,9 @@ def play(
 
 def _compiled(manifest: Mapping[str, Any]) -> tuple[JobFlow, Plan]:
     flow = read_flow(manifest)
-    plan = compile_plan(flow) if isinstance(flow, JobFlow) else flow
-    if not isinstance(flow, JobFlow) or not isinstance(plan, Plan):
-        raise ValueError("\n".join(str(problem) for problem in plan if not isinstance(plan, Plan)))
+    if not isinstance(flow, JobFlow):
+        raise ValueError("\n".join(map(str, flow)))
+    plan = compile_plan(flow)
+    if not isinstance(plan, Plan):
+        raise ValueError("\n".join(map(str, plan)))
     return flow, plan

@@ -29,7 +29,7 @@ class JobLost:
 
 @frozen
 class StepTimedOut:
-    """The attempt was still running at its deadline (`timeoutSeconds`)."""
+    """The attempt still ran, or the approval was still waited for, at its deadline (`timeoutSeconds`)."""
 
     at: Instant
 

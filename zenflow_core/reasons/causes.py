@@ -36,6 +36,8 @@ class Adopted:
 
 @frozen
 class ApprovalRequested:
+    """Everything before the Manual step is over: a person has to decide."""
+
     at: Instant
 
 
@@ -49,6 +51,8 @@ class Approved:
 
 @frozen
 class Rejected:
+    """Somebody with the right to approve said no, and `why`."""
+
     at: Instant
     why: str = ""
     by: str = ""
@@ -142,11 +146,15 @@ class JobSuspended:
 
 @frozen
 class JobResumed:
+    """Whoever suspended the Job let it go on: the step's clock runs again."""
+
     at: Instant
 
 
 @frozen
 class ConditionFalse:
+    """`when` was false."""
+
     at: Instant
 
 
@@ -203,7 +211,7 @@ class UpstreamUnmet:
 
 @frozen
 class RetryAbandoned:
-    """The step waited for a retry that will not come; `because` is the reason that ended the waiting."""
+    """An attempt failed, and the retry that would follow will not come; `because` says why."""
 
     at: Instant
     failure: AttemptFailure

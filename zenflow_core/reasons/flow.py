@@ -42,6 +42,8 @@ class Replaced:
 
 @frozen
 class ActiveDeadlineExceeded:
+    """Main steps were not over at the flow's deadline (`executionPolicy.activeDeadlineSeconds`)."""
+
     at: Instant
 
 

@@ -110,6 +110,8 @@ class JobIsSuspended:
 
 @frozen
 class AwaitsApproval:
+    """A person has to approve or reject; asked for `since` then."""
+
     since: Instant
     until: ClassVar[None] = None
 
