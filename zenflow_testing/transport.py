@@ -24,10 +24,18 @@ from attrs import frozen
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import Cluster as ClusterConfig
 from lightkube.config.models import Context, User
+from lightkube.core.resource import ApiInfo
+from lightkube.generic_resource import (
+    GenericGlobalResource,
+    GenericGlobalStatus,
+    GenericNamespacedResource,
+    GenericNamespacedStatus,
+    create_api_info,
+)
 
 from zenflow_testing.cluster import KNOWN_KINDS, Cluster
 from zenflow_testing.errors import ApiError
-from zenflow_testing.kinds import KindInfo
+from zenflow_testing.kinds import KindInfo, Scope
 from zenflow_testing.transport_lists import check_versions, number
 from zenflow_testing.transport_lists import is_true as _is_true
 from zenflow_testing.transport_paths import Routes, resources_of
@@ -271,3 +279,20 @@ def client(
         trust_env=False,
         transport=transport if transport is not None else ClusterTransport(cluster),
     )
+
+
+def resource_class(info: KindInfo) -> Any:
+    """A lightkube resource of plain dicts for a kind; its status is `.Status`. For a kind of `KNOWN_KINDS` or your own.
+
+    Like `create_namespaced_resource`, but it registers nothing, so it may be made beside the typed class or
+    again: lightkube's registry refuses both for kinds of the core group.
+    """
+    api = create_api_info(info.group, info.version, info.kind, info.plural)
+    main, status = (
+        (GenericGlobalResource, GenericGlobalStatus)
+        if info.scope is Scope.CLUSTER
+        else (GenericNamespacedResource, GenericNamespacedStatus)
+    )
+    sub = ApiInfo(api.resource, info.plural, ["get", "patch", "put"], parent=api.resource, action="status")
+    members = {"_api_info": api, "Status": type(f"{info.kind}Status", (status,), {"_api_info": sub})}
+    return type(info.kind, (main,), members)

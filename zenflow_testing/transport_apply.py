@@ -231,8 +231,8 @@ def _shown(path: Path) -> str:
     return text
 
 
-def _removed(document: Json, gone: set[Path], *, path: Path, keys: ListKeys) -> Json:
-    """The document without the leaves that are gone, and without what becomes empty by that."""
+def _removed(document: Json, gone: set[Path], *, path: Path, keys: ListKeys, wanted: Leaves) -> Json:
+    """The document without the leaves that are gone, and without what becomes empty by that and is not wanted so."""
     if isinstance(document, dict):
         left: dict[str, Any] = {}
         for name, value in document.items():
@@ -240,8 +240,8 @@ def _removed(document: Json, gone: set[Path], *, path: Path, keys: ListKeys) -> 
             if here in gone:
                 continue
             if any(each[: len(here)] == here for each in gone):
-                value = _removed(value, gone, path=here, keys=keys)
-                if value in ({}, []):
+                value = _removed(value, gone, path=here, keys=keys, wanted=wanted)
+                if value in ({}, []) and here not in wanted:
                     continue
             left[name] = value
         return left
@@ -257,7 +257,7 @@ def _removed(document: Json, gone: set[Path], *, path: Path, keys: ListKeys) -> 
         below = {each for each in gone if each[: len(path) + 1] == (*path, key)}
         # The key goes last: as long as somebody else's field is there, the item needs its name.
         keyed = {(*path, key, name) for name in by}
-        rest = _removed(item, below - keyed, path=(*path, key), keys=keys)
+        rest = _removed(item, below - keyed, path=(*path, key), keys=keys, wanted=wanted)
         if not (below & keyed and set(rest) <= set(by)):
             items.append(rest)
     return items
@@ -306,6 +306,9 @@ def applied(
         here = _value_at(live, path)
         if here is _ABSENT or same(here, value):
             continue
+        if value == {} and isinstance(here, Mapping) and path[-1] not in _ATOMIC_MAPS:
+            # An empty map asks for nothing inside.
+            continue
         owner = _owner(path, here, managers=managers, manager=manager)
         if owner is not None:
             conflicts.append((owner, path))
@@ -320,11 +323,11 @@ def applied(
     gone = {
         path
         for path, value in old.items()
-        if path not in new and path not in shared and same(_value_at(live, path), value)
+        if _value_at(wanted, path) is _ABSENT and path not in shared and same(_value_at(live, path), value)
     }
     document = _merge(live, wanted, path=(), keys=keys, atomic=_ATOMIC_MAPS)
     if gone:
-        document = _removed(document, gone, path=(), keys=keys)
+        document = _removed(document, gone, path=(), keys=keys, wanted=new)
     return document, after
 
 

@@ -13,29 +13,22 @@ from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightkube.core.exceptions import ApiError as ClientError
-from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
 from zenflow_testing.clock import VirtualClock
-from zenflow_testing.cluster import Cluster, ClusterLimits, Propagation
+from zenflow_testing.cluster import KNOWN_KINDS, Cluster, ClusterLimits, Propagation
 from zenflow_testing.errors import ApiError, forbidden
 from zenflow_testing.frozen import FrozenCheck
-from zenflow_testing.transport import SERVER, ClusterTransport, client
+from zenflow_testing.transport import SERVER, ClusterTransport, client, resource_class
 from zenflow_testing.transport_time import run_virtually
 
 NS = "default"
 BACKENDS = ("asyncio", "trio")
 
 RESOURCES: Mapping[str, Any] = {
+    **{info.kind: resource_class(info) for info in KNOWN_KINDS},
     "JobFlow": create_namespaced_resource("workflow.kube-zen.io", "v1alpha1", "JobFlow", "jobflows"),
-    "Job": create_namespaced_resource("batch", "v1", "Job", "jobs"),
-    "Pod": create_namespaced_resource("", "v1", "Pod", "pods"),
-    "ConfigMap": create_namespaced_resource("", "v1", "ConfigMap", "configmaps"),
-    "Secret": create_namespaced_resource("", "v1", "Secret", "secrets"),
-    "PersistentVolumeClaim": create_namespaced_resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-    "Event": create_namespaced_resource("", "v1", "Event", "events"),
-    "Lease": create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases"),
-    "Namespace": create_global_resource("", "v1", "Namespace", "namespaces"),
 }
 
 Outcome: TypeAlias = Any

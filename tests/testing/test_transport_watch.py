@@ -19,16 +19,16 @@ from lightkube.core.exceptions import ApiError as ClientError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
-from zenflow_testing.cluster import Cluster
+from zenflow_testing.cluster import KNOWN_KINDS, Cluster
 from zenflow_testing.errors import ApiError
 from zenflow_testing.garbage import GarbageCollector
-from zenflow_testing.transport import SERVER, ClusterTransport, LostAnswer, TooOld, client
+from zenflow_testing.transport import SERVER, ClusterTransport, LostAnswer, TooOld, client, resource_class
 from zenflow_testing.transport_time import LoopClock, ManualClock, drive, run_virtually
 from zenflow_testing.transport_watch import CutEnd, CutWatch, SilentWatch
 
 NS = "default"
 Flow: Any = create_namespaced_resource("workflow.kube-zen.io", "v1alpha1", "JobFlow", "jobflows")
-Job: Any = create_namespaced_resource("batch", "v1", "Job", "jobs")
+Job = resource_class(next(info for info in KNOWN_KINDS if info.kind == "Job"))
 FLOWS = f"/apis/workflow.kube-zen.io/v1alpha1/namespaces/{NS}/jobflows"
 JOBS = f"/apis/batch/v1/namespaces/{NS}/jobs"
 
