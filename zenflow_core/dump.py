@@ -231,7 +231,8 @@ def read_dump(lines: Iterable[str], *, file: str) -> Dump | tuple[Problem, ...]:
             break
         try:
             steps.append(_step(number, data))
-        except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+        except (cattrs.BaseValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
+            # AttributeError: a list or a text where an object belongs
             what = f"is not a decision ({type(error).__name__}: {error})"
             return (Problem(f"{file}:{number}", what, "dumps are written by zenflow and not meant to be edited"),)
     return Dump(flow, plan, decided_by=str(header.get("decidedBy", "")), steps=tuple(steps), cut=cut)
@@ -251,5 +252,5 @@ def _step(number: int, data: Any) -> Step:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
