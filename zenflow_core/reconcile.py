@@ -75,7 +75,13 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         fatal=fatal,
         last_end=last_end,
         alarms=tuple(sorted(alarms)),
+        misfit=bool(stored.rows) and _names(plan) != tuple(stored.rows),
     )
+
+
+def _names(plan: Plan) -> tuple[str, ...]:
+    """The names of the steps in the order of the rows."""
+    return tuple(step.name for step in sorted(plan.steps, key=lambda step: step.row))
 
 
 def reconcile(plan: Plan, status: Mapping[str, Any] | None, observed: Observed, *, now: Instant) -> Decision:
@@ -309,6 +315,7 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
         alarms=tuple(wave.alarms),
         queue=tuple(wave.queue),
         unwritten=frozenset() if write else frozenset(wave.unwritten),
+        misfit=state.misfit and not write,
     )
     first = [record_status(state, after, wave.material | wave.unwritten)] if write else []
     wake = wave.alarms[0][0] if wave.alarms else None

@@ -21,7 +21,7 @@ def record_status(before: FlowState, after: FlowState, rows: Collection[int]) ->
     """The patch from one state to the next; `rows` are the ranks whose rows differ from the stored ones."""
     plan = after.plan
     unstored = before.record.observed_generation == 0
-    if unstored or rows_are_kept(before) is not rows_are_kept(after):
+    if unstored or before.misfit or rows_are_kept(before) is not rows_are_kept(after):
         return RecordStatus((Operation("add", "/status", full_status(after)),))
     # Not compared: the stored one may be an older version's.
     operations = [Operation("add", "/status/decidedBy", DECIDED_BY)]

@@ -185,3 +185,5 @@ class FlowState:
     """Ranks that only lack a slot, ascending."""
     unwritten: frozenset[int] = frozenset()
     """Ranks whose row will differ from the stored one without a move (a Job's uid was learnt)."""
+    misfit: bool = False
+    """The stored rows are not those of the plan's steps (they were edited): the next write is the whole status."""

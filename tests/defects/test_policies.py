@@ -136,6 +136,12 @@ def test_no_flow_waits_where_all_may_run() -> None:
     ("edit", "phases"),
     [
         pytest.param(
+            lambda first, second: [first, second, step("late", "b")],
+            {"a": "Succeeded", "b": "Succeeded", "late": "Succeeded"},
+            id="a step more",
+        ),
+        pytest.param(lambda first, _: [first], {"a": "Succeeded"}, id="a step less"),
+        pytest.param(
             lambda first, second: [{**first, "template": template(image="other")}, second],
             {"a": "Succeeded", "b": "Succeeded"},
             id="another image",
