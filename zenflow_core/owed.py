@@ -43,13 +43,13 @@ def ensured(view: StepView) -> tuple[Action, ...]:
     return (CreateJob(view.step.name, record.attempt, body["metadata"]["name"], body),)
 
 
-def ensured_resources(flow: FlowView) -> tuple[Action, ...]:
+def ensured_resources(flow: FlowView) -> tuple[CreateClaim | CreateConfigMap, ...]:
     """Objects of resourceTemplates that are missing and may be sent now."""
     record = flow.record
     over = record.ended is not None or record.completed_at is not None or flow.seen.deleting_since is not None
     if over or record.started_at is None:
         return ()
-    out: list[Action] = []
+    out: list[CreateClaim | CreateConfigMap] = []
     for ref in missing(flow):
         answer = flow.resources.get(ref)
         if isinstance(answer, Refused):

@@ -128,3 +128,71 @@ def test_a_flow_decides_only_about_itself() -> None:
     assert isinstance(
         concurrency(Around(started=None, siblings=older, policy=REPLACE).view((), "11:00:00")), SiblingActive
     )
+
+
+@pytest.mark.parametrize(
+    ("siblings", "policy", "then"),
+    [
+        pytest.param(
+            (other("allowed", "09:00:00", started="09:00:00"),),
+            FORBID,
+            SiblingActive("allowed"),
+            id="one that allows others is in the way of one that forbids them",
+        ),
+        pytest.param(
+            (other("younger", "10:30:00", started="10:30:00"), other("older", "09:00:00")),
+            FORBID,
+            SiblingActive("younger"),
+            id="a younger one that has started goes before an older one that has not",
+        ),
+        pytest.param(
+            (other("late", "09:00:00", started="10:59:00"), other("early", "09:30:00", started="09:30:00")),
+            ALLOW,
+            None,
+            id="allow does not even look",
+        ),
+        pytest.param(
+            (other("late", "09:00:00", started="10:59:00"), other("early", "09:30:00", started="09:30:00")),
+            FORBID,
+            SiblingActive("late"),
+            id="of two that have started the older, whenever it started",
+        ),
+        pytest.param(
+            (other("twin", "09:59:59", uid="f", started="09:59:59"),),
+            FORBID,
+            SiblingActive("twin"),
+            id="of one second the one that has started, whatever its uid",
+        ),
+        pytest.param(
+            (other("twin", "09:59:59", uid="f", started="09:59:59", over=True, jobs=True),),
+            REPLACE,
+            SiblingActive("twin"),
+            id="Jobs are in the way of Replace, whoever is older",
+        ),
+        pytest.param(
+            (
+                other("o", "09:00:00", started="09:00:00", over=True, jobs=True),
+                other("p", "09:30:00", started="09:30:00"),
+            ),
+            REPLACE,
+            SiblingActive("o"),
+            id="Jobs that are left and a flow that runs: the older is said",
+        ),
+        pytest.param((other("n", "10:30:00"),), REPLACE, None, id="Replace waits for no younger one"),
+    ],
+)
+def test_who_is_in_the_way(
+    siblings: tuple[Sibling, ...], policy: ConcurrencyPolicy, then: FlowHold | FlowCause | None
+) -> None:
+    assert concurrency(flow("11:00:00", started=None, siblings=siblings, policy=policy)) == then
+
+
+def test_of_three_that_replace_each_other_the_newest_is_left() -> None:
+    """One runs, two wait: the first and the second end themselves, the third waits for the Jobs of the first."""
+    first = other("first", "09:00:00", uid="1", started="09:00:00", replaces=True)
+    third = other("third", "11:00:00", uid="3", replaces=True)
+    middle = flow("11:00:00", started=None, siblings=(first, third), policy=REPLACE)
+    assert concurrency(middle) == Replaced(at("11:00:00"), "third")
+    assert concurrency(flow("11:00:00", siblings=(third,), policy=REPLACE)) == Replaced(at("11:00:00"), "third")
+    ended = other("first", "09:00:00", uid="1", started="09:00:00", over=True, jobs=True)
+    assert concurrency(flow("11:00:00", started=None, siblings=(ended,), policy=REPLACE)) == SiblingActive("first")

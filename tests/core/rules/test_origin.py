@@ -6,6 +6,7 @@ import pytest
 
 from tests.core.builders import Around, at, flow, pending
 from zenflow_core.observation import UNREAD, Absent, Origin, OriginLookup, Takeover
+from zenflow_core.plan import Segment
 from zenflow_core.reasons import FlowCause, FlowHold, NeedsOrigin, OutputValue, RetriedFrom, RetrySourceMissing
 from zenflow_core.rules.origin import origin, retried
 from zenflow_core.spec import StepName
@@ -50,6 +51,11 @@ TAKEN = RetriedFrom(at("10:00:00"), "older", outputs=VALUES, reads={"$.v": Outpu
         pytest.param(pending(around=Around(retry_of="older", origin=Absent())), None, id="nothing is there"),
         pytest.param(
             pending(around=Around(retry_of="older", origin=FOUND, started=None)), None, id="the flow has not started"
+        ),
+        pytest.param(
+            pending(around=Around(retry_of="older", origin=FOUND), segment=Segment.FINALLY),
+            None,
+            id="finally runs again",
         ),
         pytest.param(
             pending(attempt=1, around=Around(retry_of="older", origin=FOUND)), None, id="a step that was tried goes on"
