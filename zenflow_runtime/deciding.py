@@ -1,0 +1,57 @@
+"""One decision about one flow: what the core is handed, and what the flow remembers of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from zenflow_core.codec import read_flow
+from zenflow_core.compile import compile_plan
+from zenflow_core.decision import Decision
+from zenflow_core.observation import Observed
+from zenflow_core.plan import Plan, refused_plan
+from zenflow_core.reasons import Instant
+from zenflow_core.reconcile import advance, reconcile
+from zenflow_core.spec import JobFlow
+from zenflow_core.state import JobRef
+from zenflow_runtime.flows import Flow
+
+Compiler: TypeAlias = Callable[[Mapping[str, Any]], Plan | None]
+"""Gives the plan of a flow object that the caller has compiled already; None: compile it."""
+
+
+def doubt_rows(flow: Flow) -> None:
+    """Doubt the Jobs that the stored status knows and that no list and no watch has shown to this process."""
+    for row in (flow.obj.get("status") or {}).get("steps") or ():
+        if row["phase"] == "Running" and "jobRef" in row and row["attempt"] not in flow.jobs.get(row["name"], ()):
+            reference = row["jobRef"]
+            flow.doubts[row["name"], row["attempt"]] = JobRef(reference["name"], reference["uid"])
+
+
+def plan_of(flow: Flow, compile_with: Compiler | None = None) -> Plan:
+    """The flow's plan, compiled once a generation; of one that is not valid, the plan that says so."""
+    if flow.plan is None and compile_with is not None:
+        flow.plan = compile_with(flow.obj)
+    if flow.plan is None:
+        parsed = read_flow(flow.obj)
+        plan = compile_plan(parsed) if isinstance(parsed, JobFlow) else parsed
+        flow.plan = plan if isinstance(plan, Plan) else refused_plan(plan)
+    return flow.plan
+
+
+def decide(flow: Flow, now: Instant, *, compile_with: Compiler | None = None) -> tuple[Observed, Decision]:
+    """Hand the core what is new, or everything if there is no state; what was given, and the answer.
+
+    The flow's doubts have to be resolved. Cost: that of `advance` or `reconcile`, and of the plan once a generation.
+    """
+    plan = plan_of(flow, compile_with)
+    state = flow.state
+    observed = flow.observed(everything=state is None)
+    flow.handed_over()
+    if state is None:
+        decision = reconcile(plan, flow.obj.get("status"), observed, now=now)
+    else:
+        decision = advance(state, observed, now)
+    flow.decisions += 1
+    flow.state, flow.wake_at = decision.state, decision.wake_at
+    return observed, decision
