@@ -218,12 +218,14 @@ def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], n
             dirty = set(wave.unsettled())
             continue
         dirty = set(wave.ask_approvals())
-        if not dirty:
+        if dirty:
+            continue
+        wave.begin(_view(wave, state, record, now))
+        if not wave.admit():
             break
+        dirty = set(wave.unsettled())
     if record.ended is not None:
         holds = ()
-    wave.begin(_view(wave, state, record, now))
-    wave.admit()
     return record if holds == record.holds else evolve(record, holds=holds)
 
 

@@ -221,17 +221,23 @@ class Wave:
             self._move(rank, ApprovalRequested(self.flow.now))
         return opened
 
-    def admit(self) -> None:
-        """Hand the free slots to the queue, in rank order: the one place where steps compete."""
+    def admit(self) -> bool:
+        """Hand the free slots to the queue, in rank order: the one place where steps compete.
+
+        True: a step was over as soon as it began (its Job is known to be gone), which others have to hear.
+        """
         limit = self.plan.parallelism
+        over = False
         while self.queue and (limit is None or self.tally.live < limit):
             rank = self.queue[0]
             self._move(rank, Admitted(self.records[rank].attempt + 1, self.flow.now))
             self._visit(rank)
+            over = over or self.records[rank].phase is not StepPhase.RUNNING
         if limit is not None:
             for rank in self.touched:
                 if self._place(rank) is not None:
                     self._hold(rank, (NeedsSlot(limit),))
+        return over
 
     def ring(self, now: Instant) -> list[int]:
         """Ranks whose alarm is due; -1 is the flow. The alarms go when their holds do."""

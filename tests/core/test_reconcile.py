@@ -484,6 +484,26 @@ def test_a_create_that_was_answered_with_an_error_but_was_done_is_adopted() -> N
     assert life.record("build").job is not None, "its uid is known from the first"
 
 
+def test_a_job_that_was_made_against_the_answer_and_vanished_is_a_lost_one() -> None:
+    """It may have done its work, so the attempt is not made a second time; and whoever waits for it hears of it."""
+    life = Life(compiled(step("build"), step("test", "build"), last=[step("report")]))
+    life.look("10:00:00")
+    life.look("10:00:00", build=refused(1, "10:00:00", code=500))
+    life.look("10:00:00", build=gone(1, "10:00:00"))
+    decision = life.look("10:00:01")
+    assert asks(decision) == ["record", "create report 1"]
+    assert life.phases() == "build Failed, test Skipped, report Running"
+
+
+def test_a_retry_of_such_a_job_is_a_retry() -> None:
+    life = Life(compiled(step("build", retryPolicy=retry(1, 10))))
+    life.look("10:00:00")
+    life.look("10:00:00", build=refused(1, "10:00:00", code=500))
+    life.look("10:00:00", build=gone(1, "10:00:00"))
+    assert life.look("10:00:01").wake_at == at("10:00:10")
+    assert asks(life.look("10:00:10")) == ["record", "create build 2"]
+
+
 # --- the clock of a step ---------------------------------------------------------------------------------------------
 
 
