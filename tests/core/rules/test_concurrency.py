@@ -99,8 +99,8 @@ def test_the_newer_flows_policy_counts(
     "sibling",
     [
         pytest.param(other("n", "10:30:00", replaces=True, over=True), id="one that is over"),
-        pytest.param(other("o", "09:00:00", replaces=True, over=True), id="an older one"),
-        pytest.param(other("twin", "09:59:59", uid="0", replaces=True, over=True), id="the smaller uid of one second"),
+        pytest.param(other("o", "09:00:00", replaces=True), id="an older one"),
+        pytest.param(other("twin", "09:59:59", uid="0", replaces=True), id="the smaller uid of one second"),
         pytest.param(other("n", "10:30:00"), id="a newer one without Replace"),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_flow_decides_only_about_itself() -> None:
             SiblingActive("o"),
             id="Jobs that are left and a flow that runs: the older is said",
         ),
-        pytest.param((other("n", "10:30:00"),), REPLACE, None, id="Replace waits for no younger one"),
+        pytest.param((other("n", "10:30:00", jobs=True),), REPLACE, None, id="Replace waits for no younger one"),
     ],
 )
 def test_who_is_in_the_way(
