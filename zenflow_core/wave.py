@@ -131,6 +131,8 @@ class Wave:
             record = self.records[rank]
             answer = ask(RULES[record.phase], self.view(rank))
             if not isinstance(answer, tuple):
+                if self._comes_too_late(rank, answer):
+                    return
                 self._move(rank, answer)
                 continue
             if record.phase is StepPhase.PENDING and not answer:
@@ -143,6 +145,18 @@ class Wave:
             self._hold(rank, answer)
             return
         raise AssertionError(f"step {self.plan.steps[rank].name} moved more often than its table allows")
+
+    def _comes_too_late(self, rank: int, cause: Cause) -> bool:
+        """Whether the flow's deadline comes before what would end a step that has not begun.
+
+        Then this same decision ends the flow, and the flow ends the step.
+        """
+        flow = self.flow
+        if flow.plan.deadline is None or flow.record.ended is not None or rank >= self.plan.main:
+            return False
+        limit = flow.deadline
+        waits = self.records[rank].phase is StepPhase.PENDING
+        return waits and limit is not None and flow.now >= limit and cause.at >= limit
 
     def _learn(self, rank: int) -> None:
         """Take the uid and the true start from the running attempt's Job; no reason to write by itself."""

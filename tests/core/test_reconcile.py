@@ -694,6 +694,25 @@ def test_the_deadline_beats_a_skip() -> None:
     assert life.record("b").cause == r.FlowEnded(at("10:01:00"), "ActiveDeadlineExceeded")
 
 
+def test_the_deadline_beats_what_would_fail_a_step_after_it() -> None:
+    """The input was missing all the time, but before the deadline nobody had asked for it."""
+    wants = gets("level", configMapKeyRef={"name": "settings", "key": "level"})
+    life = Life(compiled(step("build"), step("test", "build", **wants), policy=QUICK))
+    life.look("10:00:00", inputs={REF: Absent()})
+    life.look("10:01:05", build=done("10:00:59"))
+    assert life.record("test").cause == r.FlowEnded(at("10:01:00"), "ActiveDeadlineExceeded")
+    assert ended(life) == ("Failed", "ActiveDeadlineExceeded")
+
+
+def test_a_job_that_is_adopted_after_the_deadline_is_deleted() -> None:
+    life = Life(compiled(step("build"), policy=QUICK))
+    life.look("10:00:00")
+    life.look("10:00:00", build=refused(1, "10:00:00", code=500, retry_after=3600))
+    decision = life.look("10:01:05", build=job(1, "10:01:00"))
+    assert asks(decision) == ["record", "delete build 1"]
+    assert life.phases() == "build Failed"
+
+
 def test_a_skip_before_the_deadline_counts_however_late_we_look() -> None:
     life = Life(compiled(step("a"), step("b", "a", when="never"), policy=QUICK))
     life.look("10:00:00")
