@@ -13,7 +13,7 @@ from attrs import frozen
 from zenflow_core.facts import reason_of
 from zenflow_core.reasons import Instant
 from zenflow_core.say import say
-from zenflow_core.state import Condition, FlowPhase
+from zenflow_core.state import Condition, FlowPhase, FlowRecord
 from zenflow_core.views import FlowView
 
 COMPLETE = "Complete"
@@ -21,6 +21,12 @@ FAILED = "Failed"
 READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
+SPEC_CHANGED = "SpecChanged"
+
+_EDITED = (
+    "steps, finally, templates, parameters or resourceTemplates are not what this flow started with; "
+    "what has started is left as it is"
+)
 
 
 def phase_of(view: FlowView, *, failed: bool) -> FlowPhase:
@@ -33,6 +39,16 @@ def phase_of(view: FlowView, *, failed: bool) -> FlowPhase:
     if view.tally.approvals:
         return FlowPhase.PAUSED
     return FlowPhase.SUSPENDED if view.plan.suspend else FlowPhase.RUNNING
+
+
+def edited(view: FlowView) -> bool:
+    """Whether the parts of the spec that never change have changed since the flow started, whoever let that happen."""
+    return view.record.fingerprint not in ("", view.plan.fingerprint) and not view.plan.refused
+
+
+def says_edited(record: FlowRecord) -> bool:
+    """Whether the flow's conditions say so already."""
+    return any(condition.type == SPEC_CHANGED and condition.status for condition in record.conditions)
 
 
 @frozen
@@ -68,7 +84,9 @@ def conditions_of(view: FlowView, *, phase: FlowPhase, failed_step: str, tolerat
             reason = reason_of(hold) if hold is not None else "FlowPending"
             told = {READY: _Said(False, reason, say(hold) if hold is not None else "")}
             told[RECONCILING] = _Said(True, reason)
-    for settled in (RECONCILING, STALLED):
+    if edited(view):
+        told[SPEC_CHANGED] = _Said(True, "ImmutableFieldsEdited", _EDITED)
+    for settled in (RECONCILING, STALLED, SPEC_CHANGED):
         if any(condition.type == settled for condition in record.conditions):
             told.setdefault(settled, _Said(False, told[READY].reason))
     return tuple(_stamp(record.conditions, kind, said, view.now) for kind, said in sorted(told.items()))

@@ -16,13 +16,15 @@ from typing import Any
 from attrs import evolve
 
 from zenflow_core.actions import Action, DeleteFlow
-from zenflow_core.conditions import conditions_of, phase_of
+from zenflow_core.conditions import conditions_of, edited, phase_of, says_edited
 from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
+from zenflow_core.facts import reason_of
 from zenflow_core.observation import NOTHING, FlowSeen, Made, Observed, Unread
 from zenflow_core.owed import ensured, ensured_resources, released
 from zenflow_core.plan import Plan
 from zenflow_core.reasons import (
     ActiveDeadlineExceeded,
+    FlowEnded,
     Instant,
     NeedsInput,
     NeedsOrigin,
@@ -37,6 +39,7 @@ from zenflow_core.rules.timeout import completed
 from zenflow_core.rules.ttl import ttl
 from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepPhase, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status
+from zenflow_core.transitions import enter
 from zenflow_core.views import FlowView
 from zenflow_core.wave import Move, Wave, begins_failure, is_fatal, latest, retally
 
@@ -52,7 +55,12 @@ def decode(plan: Plan, seen: FlowSeen, status: Mapping[str, Any] | None) -> Flow
 
 def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
     """A state from records; rows of steps that the plan does not have are left out."""
-    records = Rows(stored.rows.get(step.name, StepRecord()) for step in plan.steps)
+    ended = stored.flow.ended
+    # Rows that were too large to be stored are over, and how they ended is not known any more.
+    missing = StepRecord()
+    if isinstance(ended, StatusTooLarge):
+        missing = enter(missing, FlowEnded(ended.at, reason_of(ended)))
+    records = Rows(stored.rows.get(step.name, missing) for step in plan.steps)
     tally = Tally()
     fatal = None
     last_end: Instant | None = None
@@ -75,7 +83,7 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         fatal=fatal,
         last_end=last_end,
         alarms=tuple(sorted(alarms)),
-        misfit=bool(stored.rows) and _names(plan) != tuple(stored.rows),
+        misfit=not isinstance(ended, StatusTooLarge) and _names(plan) != tuple(stored.rows),
     )
 
 
@@ -259,7 +267,8 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
         view = _view(wave, state, record, now)
     failed = _failed_step(wave)
     phase = phase_of(view, failed=failed != "")
-    if phase is not record.phase or not record.conditions or record.holds != state.record.holds:
+    told = edited(view) is says_edited(record)
+    if phase is not record.phase or not record.conditions or record.holds != state.record.holds or not told:
         tolerated = wave.tally.failed if phase is FlowPhase.SUCCEEDED else 0
         conditions = conditions_of(view, phase=phase, failed_step=failed, tolerated=tolerated)
         record = evolve(record, phase=phase, conditions=conditions)

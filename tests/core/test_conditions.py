@@ -147,3 +147,19 @@ def test_what_was_once_said_is_taken_back_at_the_end(kind: str) -> None:
     taken_back = Condition(kind, False, reason="FlowSucceeded", since=at("10:06:00"))
     assert taken_back in found
     assert [c.type for c in found] == sorted(["Complete", "Ready", kind])
+
+
+@pytest.mark.parametrize(
+    ("started_with", "now", "says"),
+    [
+        pytest.param("", "a", False, id="a flow that has not started"),
+        pytest.param("a", "a", False, id="the spec it started with"),
+        pytest.param("a", "b", True, id="another spec"),
+    ],
+)
+def test_a_flow_says_that_its_spec_was_edited(started_with: str, now: str, *, says: bool) -> None:
+    view = flow("10:06:00")
+    view = evolve(view, plan=evolve(view.plan, fingerprint=now), record=evolve(view.record, fingerprint=started_with))
+    conditions = conditions_of(view, phase=FlowPhase.RUNNING, failed_step="", tolerated=0)
+    told = [(c.type, c.status, c.reason) for c in conditions if c.type == "SpecChanged"]
+    assert told == ([("SpecChanged", True, "ImmutableFieldsEdited")] if says else [])
