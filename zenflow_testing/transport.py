@@ -10,7 +10,7 @@ Whoever imports this module needs `zenflow[runtime]`: lightkube and anyio.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -118,8 +118,7 @@ class ClusterTransport(httpx2.AsyncBaseTransport):
         self._watch_seconds = watch_seconds
         self._too_old = too_old
         self._closed = False
-        self._dated: datetime | None = None
-        self._date = b""
+        self._look_at_clock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Carry out one request. Raises httpx2 errors only where `on_request` asks for them."""
@@ -176,10 +175,14 @@ class ClusterTransport(httpx2.AsyncBaseTransport):
             headers.append((b"retry-after", b"%d" % retry_after))
         return httpx2.Response(reply.code, headers=headers, stream=httpx2.ByteStream(content))
 
+    def _look_at_clock(self) -> None:
+        """Also at the beginning and at the end: a LoopClock counts from the first look, and stops at the last."""
+        self._dated = self.cluster.clock.now
+        self._date = format_datetime(self._dated, usegmt=True).encode()
+
     def _common_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        now = self.cluster.clock.now
-        if now != self._dated:
-            self._dated, self._date = now, format_datetime(now, usegmt=True).encode()
+        if self.cluster.clock.now != self._dated:
+            self._look_at_clock()
         return (b"cache-control", b"no-cache, private"), (b"date", self._date)
 
     def _refusal(self, refusal: ApiError) -> httpx2.Response:
@@ -241,6 +244,7 @@ class ClusterTransport(httpx2.AsyncBaseTransport):
         """Stop listening to the cluster. Watches that are open see nothing more."""
         if not self._closed:
             self._closed = True
+            self._look_at_clock()
             self._feed.close()
 
 

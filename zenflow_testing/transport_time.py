@@ -57,8 +57,8 @@ class LoopPace:
 class LoopClock(LoopPace):
     """A cluster clock that follows the event loop: `Cluster(LoopClock())`.
 
-    It shows `start` when it is first read inside a loop. Outside of a loop it stands still, and in a later
-    run it goes on from where it stood.
+    It shows `start` when it is first read inside a loop, which a transport does when it is made. Outside of a
+    loop it shows what it last showed inside (closing a transport reads it), and in a later run goes on from there.
     """
 
     def __init__(self, start: datetime = EPOCH) -> None:
@@ -171,6 +171,8 @@ async def drive(cluster: Cluster, *parties: Due) -> None:
             await pace.wait(changed, until=until)
     finally:
         detach()
+        # A clock that follows the loop stands where it was last looked at: let that be now.
+        _ = cluster.clock.now
 
 
 def _seconds_to(due: datetime, clock: Clock) -> float:

@@ -94,11 +94,8 @@ class Feed:
         if len(versions) > EVENTS_REMEMBERED:
             self._known_from[event.kind] = versions[EVENTS_REMEMBERED // 2 - 1]
             del versions[: EVENTS_REMEMBERED // 2]
-        waiting = self._waiting.get(event.kind)
-        if waiting:
-            for changed in waiting:
-                changed.set()
-            waiting.clear()
+        for changed in self._waiting.get(event.kind, ()):
+            changed.set()
 
     def before(self, event: Event) -> Object | _Unknown | None:
         """The object before that event; None if there was none."""

@@ -16,7 +16,7 @@ from zenflow_testing import jsonpatch
 from zenflow_testing.clock import VirtualClock
 from zenflow_testing.cluster import KNOWN_KINDS, Cluster
 from zenflow_testing.transport import client, resource_class
-from zenflow_testing.transport_apply import merge_patch, strategically_merged
+from zenflow_testing.transport_apply import Path, apply_lists, merge_patch, strategically_merged
 from zenflow_testing.transport_time import run_virtually
 
 NS = "default"
@@ -150,7 +150,7 @@ def owner(uid: str, **rest: Any) -> dict[str, Any]:
             [
                 Apply("me", data(a="1"), data(a="1")),
                 Apply("me", data(a="2"), data(a="2"), dry_run=True),
-                Apply("you", data(a="1"), data(a="1")),
+                Apply("me", data(a="3"), data(a="3")),
             ],
             id="a dry run changes neither values nor owners",
         ),
@@ -348,6 +348,23 @@ def test_owners_belong_to_the_object_and_not_to_its_name_or_the_connection() -> 
     cluster.create("ConfigMap", body, namespace=NS)
     with pytest.raises(ClientError):
         run_virtually(apply, "me", "3")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "keys"),
+    [
+        ("Pod", ("status", "conditions"), ("type",)),
+        ("Job", ("status", "conditions"), None),
+        ("JobFlow", ("status", "conditions"), None),
+        ("Job", ("spec", "template", "spec", "volumes"), ("name",)),
+        ("JobFlow", ("spec", "volumes"), None),
+        ("JobFlow", ("metadata", "finalizers"), ()),
+        ("JobFlow", ("metadata", "annotations", "finalizers"), None),
+        ("Pod", ("spec", (("", "x"),)), None),
+    ],
+)
+def test_which_lists_are_maps(kind: str, path: Path, keys: tuple[str, ...] | None) -> None:
+    assert apply_lists(kind, custom=kind == "JobFlow")(path) == keys
 
 
 # Strategic merge patches

@@ -530,6 +530,20 @@ def test_the_status_of_a_pod_is_written_alone() -> None:
     assert refusal(server.ask("PUT", f"{PODS}/q/status", {"metadata": {"name": "q"}}))[:2] == (404, "NotFound")
 
 
+def test_a_namespace_has_a_status_of_its_own() -> None:
+    server = Server()
+    server.made("/api/v1/namespaces", {"metadata": {"name": "ci"}})
+    patched = server.ask(
+        "PATCH",
+        "/api/v1/namespaces/ci/status",
+        {"status": {"phase": "Active"}},
+        media="application/merge-patch+json",
+    )
+    assert patched.json()["status"] == {"phase": "Active"}
+    assert server.ask("GET", "/api/v1/namespaces/ci").json() == patched.json()
+    assert named(server.ask("GET", "/api/v1/namespaces", fieldSelector="status.phase=Active")) == "ci"
+
+
 def test_a_pods_log_is_its_annotation() -> None:
     server = Server()
     annotations = {"testing.kube-zen.io/log": "1\n2\n3é\n", "testing.kube-zen.io/log.main": "of main\n"}

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -19,11 +20,12 @@ from lightkube.core.exceptions import ApiError as ClientError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
+from zenflow_testing.clock import EPOCH
 from zenflow_testing.cluster import KNOWN_KINDS, Cluster
 from zenflow_testing.errors import ApiError
 from zenflow_testing.garbage import GarbageCollector
 from zenflow_testing.transport import SERVER, ClusterTransport, LostAnswer, TooOld, client, resource_class
-from zenflow_testing.transport_time import LoopClock, ManualClock, drive, run_virtually
+from zenflow_testing.transport_time import LoopClock, ManualClock, drive, run_virtually, virtual_options
 from zenflow_testing.transport_watch import CutEnd, CutWatch, SilentWatch
 
 NS = "default"
@@ -129,6 +131,20 @@ def test_without_a_version_a_watch_begins_with_all_that_is_there(backend: str, v
             assert told(await on.lines(timeoutSeconds="1", **version)) == [("ADDED", "a"), ("ADDED", "b")]
             everywhere = await on.lines("/apis/workflow.kube-zen.io/v1alpha1/jobflows", timeoutSeconds="1", **version)
             assert told(everywhere) == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+
+    played(scene, backend)
+
+
+def test_a_watch_of_a_namespace_sees_nothing_of_another(backend: str) -> None:
+    async def scene() -> None:
+        async with stage() as on:
+            on.cluster.create("JobFlow", flow("first"), namespace=NS)
+            on.cluster.create("JobFlow", flow("a"), namespace="elsewhere")
+            on.cluster.create("JobFlow", flow("b"), namespace=NS)
+            assert told(await on.lines(resourceVersion="1", timeoutSeconds="1")) == [("ADDED", "b")]
+            everywhere = "/apis/workflow.kube-zen.io/v1alpha1/jobflows"
+            lines = await on.lines(everywhere, resourceVersion="1", timeoutSeconds="1")
+            assert told(lines) == [("ADDED", "a"), ("ADDED", "b")]
 
     played(scene, backend)
 
@@ -536,6 +552,32 @@ def test_the_control_plane_acts_when_its_time_comes(backend: str) -> None:
     played(scene, backend)
 
 
+def test_who_names_an_instant_that_is_over_does_not_stop_time(backend: str) -> None:
+    class Stuck:
+        asked = 0
+
+        def next_due(self) -> datetime:
+            return EPOCH
+
+        def run_due(self) -> int:
+            self.asked += 1
+            return 0
+
+    async def scene() -> None:
+        stuck = Stuck()
+        with anyio.move_on_after(10.5):
+            await drive(Cluster(LoopClock()), stuck)
+        assert stuck.asked == 11
+
+    played(scene, backend)
+
+
+def test_only_two_backends_are_known(backend: str) -> None:
+    assert virtual_options(backend)
+    with pytest.raises(ValueError, match=f"no backend '{backend}o'"):
+        virtual_options(f"{backend}o")
+
+
 def test_a_clock_moved_by_hand_wakes_watches(backend: str) -> None:
     async def scene() -> None:
         clock = ManualClock()
@@ -630,3 +672,91 @@ def test_some_order_of_two_writers_loses_an_update_and_none_does_with_versions(b
     with pytest.raises(AssertionError):
         succeeded_sticks()
     or_is_refused()
+
+
+# A cache that follows the cluster through every fault
+
+
+async def follow(kube: Any, cache: dict[str, str]) -> None:
+    """List, watch from there, begin again after whatever goes wrong: what every operator does."""
+    version = None
+    while True:
+        try:
+            if version is None:
+                listing = kube.list(Flow, chunk_size=2)
+                fresh = {obj["metadata"]["name"]: obj["metadata"]["resourceVersion"] async for obj in listing}
+                cache.clear()
+                cache.update(fresh)
+                version = listing.resourceVersion
+            with anyio.move_on_after(400):  # lightkube reads a watch without a timeout
+                watch = kube.watch(Flow, resource_version=version, server_timeout=300)
+                async with aclosing(watch) as events:
+                    async for kind, obj in events:
+                        version = obj["metadata"]["resourceVersion"]
+                        if kind == "DELETED":
+                            cache.pop(obj["metadata"]["name"], None)
+                        else:
+                            cache[obj["metadata"]["name"]] = version
+        except (httpx2.HTTPError, msgspec.DecodeError) as problem:
+            if isinstance(problem, ClientError) and problem.status.code == 410:
+                version = None
+            await anyio.sleep(1)
+
+
+FAULTS = st.sampled_from(
+    [
+        None,
+        None,
+        "refused",
+        "unavailable",
+        LostAnswer(),
+        CutWatch(0),
+        CutWatch(1, 30),
+        CutWatch(1, 30, end=CutEnd.QUIET),
+        SilentWatch(0),
+        SilentWatch(1, seconds=50),
+    ]
+)
+WRITES = st.tuples(st.sampled_from("abcd"), st.sampled_from(["put", "put", "delete", "compact"]), st.integers(0, 400))
+
+
+def test_a_cache_converges_whatever_happens_to_its_connection(backend: str) -> None:
+    @settings(max_examples=40)
+    @given(st.lists(WRITES, max_size=10), st.lists(FAULTS, max_size=12), st.random_module())
+    def law(writes: list[tuple[str, str, int]], faults: list[Any], _: object) -> None:
+        async def scene() -> None:
+            left = list(faults)
+
+            async def next_fault(_: httpx2.Request) -> Any:
+                fault = left.pop(0) if left else None
+                if fault == "refused":
+                    raise httpx2.ConnectError("connection refused")
+                if fault == "unavailable":
+                    return httpx2.Response(503, text="", headers={"content-type": "text/plain"})
+                return fault
+
+            cache: dict[str, str] = {}
+            async with stage(on_request=next_fault) as on, anyio.create_task_group() as tasks:
+                tasks.start_soon(follow, on.kube, cache)
+                for name, what, pause in writes:
+                    await anyio.sleep(pause)
+                    there = [obj["metadata"]["name"] for obj in on.cluster.list("JobFlow").items]
+                    if what == "compact":
+                        on.cluster.compact(on.cluster.resource_version)
+                    elif name not in there:
+                        on.cluster.create("JobFlow", flow(name), namespace=NS)
+                    elif what == "put":
+                        on.cluster.patch_merge("JobFlow", NS, name, {"spec": {"x": on.cluster.resource_version}})
+                    else:
+                        on.cluster.delete("JobFlow", NS, name)
+                await anyio.sleep(401 * (len(left) + 1))
+                expected = {
+                    obj["metadata"]["name"]: obj["metadata"]["resourceVersion"]
+                    for obj in on.cluster.list("JobFlow").items
+                }
+                assert cache == expected
+                tasks.cancel_scope.cancel()
+
+        played(scene, backend)
+
+    law()
