@@ -93,7 +93,8 @@ class Several:
         self.clock = VirtualClock()
         self.cluster = Cluster(self.clock)
         self.garbage = GarbageCollector(self.cluster)
-        self.demands: dict[StepName, Demand] = {}
+        # Never empty, as the world keeps its own for an empty one: what later flows ask for is added to it.
+        self.demands: dict[StepName, Demand] = {StepName(""): Demand({})}
         self.world = World(
             self.cluster, outcomes or CalmOutcomes(), demands=self.demands, grace=timedelta(seconds=grace)
         )
