@@ -322,15 +322,18 @@ def running(
     retry: RetryRule | None = None,
     stopped_after: int | None = None,
     refusals: int = 0,
+    failure: AttemptFailure | None = None,
     seen: Sightings | Sighting | None = None,
     **rest: Any,
 ) -> StepView:
     """A step that runs since then and whose Job is seen unless `seen` says otherwise.
 
-    `stopped_after` is how many seconds had run when its stopwatch was stopped.
+    `failure` is how the attempt before it failed, `stopped_after` how many seconds had run when its watch was stopped.
     """
     watch = Stopwatch(since=at(since)) if stopped_after is None else Stopwatch(timedelta(seconds=stopped_after))
-    record = StepRecord(phase=StepPhase.RUNNING, attempt=attempt, started_at=at(since), watch=watch, refusals=refusals)
+    record = StepRecord(
+        phase=StepPhase.RUNNING, attempt=attempt, started_at=at(since), watch=watch, refusals=refusals, failure=failure
+    )
     if seen is None:
         seen = (job(attempt, since),)
     return view(record, now=now, seen=seen, timeout=_seconds(timeout), retry=retry, **rest)

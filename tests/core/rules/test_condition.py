@@ -70,6 +70,11 @@ OPEN = Before("open", WAITING)
             id="a phase that is not",
         ),
         pytest.param(
+            guarded("steps.test.phase == 'Skipped'", before=(Before("test", ended(SKIPPED)),)),
+            ConditionMet(at("09:59:00")),
+            id="a phase of a step without outputs",
+        ),
+        pytest.param(
             guarded("steps.test.outputs.parameters.v > 4", before=(BUILT,)),
             ConditionMet(at("10:00:40")),
             id="an output",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.builders import Around, asked, at, flow, pending, pod_failed, running
+from tests.core.builders import Around, asked, at, flow, job, pending, pod_failed, running
 from zenflow_core.plan import Segment
 from zenflow_core.reasons import (
     ActiveDeadlineExceeded,
@@ -90,6 +90,11 @@ EXCEEDED = FlowEnded(DEADLINE, "FinallyDeadlineExceeded")
             running("10:00:00", now="10:01:01", around=AROUND, segment=Segment.FINALLY),
             EXCEEDED,
             id="after it ended at it",
+        ),
+        pytest.param(
+            running("10:00:00", now="10:01:00", seen=job(complete="10:00:59"), around=AROUND, segment=Segment.FINALLY),
+            None,
+            id="what was complete in time only waits for its result to be read",
         ),
         pytest.param(
             running("10:00:00", now="10:05:00", around=Around(main_over="10:00:00"), segment=Segment.FINALLY),

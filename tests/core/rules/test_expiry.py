@@ -52,6 +52,11 @@ BUDGET = Around(ended=BackoffLimitExceeded(at("10:00:20"), 6))
         pytest.param(pending(around=FAST), FAILING, id="failFast skips what has not begun"),
         pytest.param(pending(around=OVER), ENDED, id="an end skips what has not begun"),
         pytest.param(running("10:00:00", now="10:00:30", around=OVER), ENDED, id="an end ends what runs"),
+        pytest.param(
+            running("10:00:00", now="10:00:30", attempt=2, failure=FAILURE, around=OVER),
+            ENDED,
+            id="a retry that runs is ended, not abandoned",
+        ),
         pytest.param(asked("10:00:00", now="10:00:30", around=OVER), ENDED, id="an end ends the wait for approval"),
         pytest.param(
             pending(attempt=1, failure=FAILURE, around=OVER),
