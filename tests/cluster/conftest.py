@@ -1,0 +1,63 @@
+"""One control plane for all tests of this folder, and a namespace for each.
+
+The tests need the binary of `build.py`. They run if `ZENFLOW_CONTROL_PLANE` names it, or says `build`: nobody who only
+says `pytest` shall wait for Kubernetes to be compiled. `nox -s control_plane` builds it and skips nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import lightkube
+import pytest
+from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Namespace, ServiceAccount
+
+from tests.cluster.build import built
+from tests.cluster.controlplane import ControlPlane, control_plane, eventually, fake_node
+
+VARIABLE = "ZENFLOW_CONTROL_PLANE"
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane and a node, for the whole session."""
+    asked = os.environ.get(VARIABLE)
+    if not asked:
+        pytest.skip(f"needs a Kubernetes control plane: nox -s control_plane, or set {VARIABLE}=build")
+    binary = built() if asked == "build" else Path(asked)
+    with control_plane(binary, tmp_path_factory.mktemp("plane")) as running, fake_node(running):
+        yield running
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A namespace for one test, in which Pods can run. It is deleted, but not waited for, at the end."""
+    name = f"test-{next(_numbers)}"
+    with closing(plane.client()) as client:
+        client.create(Namespace(metadata=ObjectMeta(name=name)))
+        eventually(lambda: _has_account(client, name), f"the ServiceAccount of namespace {name}")
+        yield name
+        client.delete(Namespace, name)
+
+
+def _has_account(client: lightkube.Client, namespace: str) -> bool:
+    try:
+        client.get(ServiceAccount, "default", namespace=namespace)
+    except ApiError:
+        return False
+    return True
+
+
+@pytest.fixture
+def client(plane: ControlPlane, namespace: str) -> Iterator[lightkube.Client]:
+    """An administrator's client, which works in the test's namespace."""
+    with closing(plane.client(namespace)) as client:
+        yield client

@@ -1,0 +1,89 @@
+"""The cluster in memory answers as a real API server does: the same requests, and the answers side by side.
+
+Compared are code, reason, words, the fields at fault, and the object. `docs/fake-cluster.md` lists what may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from tests.cluster.conformance import Answer, Ask, asked, create, lacking
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.scenarios import (
+    DELETES,
+    FIXED,
+    INVALID_JOBS,
+    NAMES,
+    OBJECTS,
+    READS,
+    TOO_LARGE,
+    WRITES,
+    Scenario,
+)
+from zenflow_testing.cluster import KNOWN_KINDS, Cluster
+from zenflow_testing.kinds import Generation, KindInfo, StatusMode
+from zenflow_testing.transport import ClusterTransport, config
+from zenflow_testing.transport_time import LoopClock, run_virtually
+
+SAMPLE = KindInfo(
+    "Sample",
+    "testing.kube-zen.io",
+    version="v1",
+    plural="samples",
+    status=StatusMode.CUSTOM,
+    generation=Generation.COUNTED,
+)
+
+SCENARIOS: dict[str, Scenario] = {
+    **OBJECTS,
+    **NAMES,
+    **WRITES,
+    **TOO_LARGE,
+    **DELETES,
+    **READS,
+    **FIXED,
+    **{f"a Job with {what}": (create("Job", job),) for what, job in INVALID_JOBS.items()},
+}
+
+
+def by_the_fake(scenario: Sequence[Ask], namespace: str) -> list[Answer]:
+    """What the cluster in memory answers, in virtual time."""
+
+    async def main() -> list[Answer]:
+        cluster = Cluster(LoopClock())
+        cluster.register(SAMPLE)
+        cluster.create("Namespace", {"metadata": {"name": namespace}})
+        cluster.compact(cluster.resource_version)
+        transport = ClusterTransport(cluster, kinds=(*KNOWN_KINDS, SAMPLE))
+        return await asked(config(), transport, scenario, namespace=namespace)
+
+    return run_virtually(main)
+
+
+def by_the_server(plane: ControlPlane, scenario: Sequence[Ask], namespace: str) -> list[Answer]:
+    """What the real API server answers."""
+    return anyio.run(lambda: asked(plane.config, plane.http(), scenario, namespace=namespace))
+
+
+def differences(fake: Answer, real: Answer) -> list[str]:
+    """What the answers disagree in."""
+    found = [
+        f"{what}: {here!r} by the fake, {there!r} by the server"
+        for what in ("code", "reason", "causes", "message")
+        if (here := getattr(fake, what)) != (there := getattr(real, what))
+    ]
+    return found + lacking(fake.body, real.body)
+
+
+@pytest.mark.parametrize("scenario", [pytest.param(each, id=what) for what, each in SCENARIOS.items()])
+def test_the_fake_answers_as_the_server(plane: ControlPlane, namespace: str, scenario: Scenario) -> None:
+    fake, real = by_the_fake(scenario, namespace), by_the_server(plane, scenario, namespace)
+    found = [
+        f"request {index}, {ask.method} {ask.path}: {problem}"
+        for index, (ask, here, there) in enumerate(zip(scenario, fake, real, strict=True))
+        for problem in differences(here, there)
+    ]
+    assert not found, "\n".join(found)
