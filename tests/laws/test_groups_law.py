@@ -15,7 +15,7 @@ from zenflow_testing.cluster import Cluster, Propagation
 from zenflow_testing.kinds import Object
 from zenflow_testing.outcomes import ApprovalGiven, JobEnding
 
-RUNS = 150
+RUNS = 100
 FORBID, REPLACE, ALLOW = "Forbid", "Replace", "Allow"
 
 

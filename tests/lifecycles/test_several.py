@@ -529,3 +529,42 @@ def test_a_status_too_large_ends_the_flow(code: int, reason: str, message: str) 
     assert len(refused) == 1
     several.play()
     assert several.lines[-1].endswith("gone")
+
+
+# --- a process that dies ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("death", range(1, 9))
+def test_a_death_between_making_an_object_and_noting_it_makes_no_second_one(death: int) -> None:
+    """Nor does it take the first one for somebody else's."""
+    several = Several(deaths={death}.__contains__)
+    several.at(0, create(flow("one", step("a"), step("b", "a"), resourceTemplates=BOTH))).play(until=100)
+    assert several.crashes == 1
+    assert several.status("one")["phase"] == "Succeeded"
+    for made in ("PersistentVolumeClaim one-data", "ConfigMap one-conf", "one/a#1", "one/b#1"):
+        there = [line for line in several.story(made) if line.endswith((" there", " runs"))]
+        assert len(there) == 1, several.lines
+
+
+@pytest.mark.parametrize("death", range(1, 8))
+def test_a_death_does_not_change_who_goes_first(death: int) -> None:
+    several = Several(grace=30, deaths={death}.__contains__)
+    several.at(0, create(flow("old"))).at(3, create(flow("new", policy=REPLACE))).at(4, create(flow("last")))
+    several.play(until=200)
+    assert several.crashes == 1
+    phases = {name: several.status(name)["phase"] for name in ("old", "new", "last")}
+    assert phases == {"old": "Failed", "new": "Succeeded", "last": "Succeeded"}
+    starts = [line.split()[1] for line in several.lines if line.endswith("#1 runs")]
+    assert starts == ["old/a#1", "new/a#1", "last/a#1"]
+
+
+def test_a_fresh_process_that_lists_the_newest_first_still_waits_for_old_jobs() -> None:
+    """It dies after the old one's end is recorded, before its Job is deleted; a list has the newer flow first."""
+    several = Several(grace=30, deaths={5}.__contains__)
+    several.at(0, create(flow("z-old"))).at(3, create(flow("a-new", policy=REPLACE))).play(until=100)
+    assert several.crashes == 1
+    assert several.story("z-old/a#1", "a-new")[-5:-2] == [
+        "34 z-old/a#1 gone",
+        "34 a-new Running FlowRunning",
+        "34 a-new/a#1 runs",
+    ]
