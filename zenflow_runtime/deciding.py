@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
 from zenflow_core.decision import Decision
-from zenflow_core.observation import Observed
+from zenflow_core.observation import Observed, Refused
 from zenflow_core.plan import Plan, refused_plan
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import advance, reconcile
@@ -23,7 +23,11 @@ Compiler: TypeAlias = Callable[[Mapping[str, Any]], Plan | None]
 def doubt_rows(flow: Flow) -> None:
     """Doubt the Jobs that the stored status knows and that no list and no watch has shown to this process."""
     for row in (flow.obj.get("status") or {}).get("steps") or ():
-        if row["phase"] == "Running" and "jobRef" in row and row["attempt"] not in flow.jobs.get(row["name"], ()):
+        if row["phase"] != "Running" or "jobRef" not in row:
+            continue
+        known = flow.jobs.get(row["name"], {}).get(row["attempt"])
+        # What was refused to us may have been given to another process since.
+        if known is None or isinstance(known, Refused):
             reference = row["jobRef"]
             flow.doubts[row["name"], row["attempt"]] = JobRef(reference["name"], reference["uid"])
 

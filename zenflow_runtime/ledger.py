@@ -227,14 +227,18 @@ class Ledger:
         self._bury(uid)
         sightings = flow.jobs.setdefault(step, {})
         last = sightings.get(attempt)
-        if last is None or (isinstance(last, Seen) and last.uid == uid):
-            sightings[attempt] = Gone(attempt, self._clock.now, last=last)
+        if last is None or isinstance(last, Refused) or (isinstance(last, Seen) and last.uid == uid):
+            sightings[attempt] = Gone(attempt, self._clock.now, last=last if isinstance(last, Seen) else None)
             self._touch(flow, step)
 
     def refused(self, flow: Flow, step: StepName, refusal: Refused) -> None:
         """The server's answer to the create of an attempt."""
         if isinstance(flow.jobs.get(step, {}).get(refusal.attempt), Seen):
             return  # the answer was lost or late, and the watch has shown the Job meanwhile
+        started = None if flow.state is None else flow.state.records[flow.state.plan.by_name[step]].started_at
+        if started is not None and refusal.at < started:
+            # Our clock has been put back since: an answer never is older than the question.
+            refusal = evolve(refusal, at=started)
         flow.jobs.setdefault(step, {})[refusal.attempt] = refusal
         self._touch(flow, step)
 
