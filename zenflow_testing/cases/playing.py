@@ -62,6 +62,13 @@ class Stage:
 
     # Flows
 
+    def name_main(self, manifest: Mapping[str, Any] | None, text: str | None) -> None:
+        """Know the name of the flow of the file before it exists: events may be about it already."""
+        if text is not None:
+            documents = load_documents(text, file="flowText")
+            manifest = documents[0].data if not isinstance(documents[0], Problem) else {}
+        self.main = _name_in(manifest or {})
+
     def create_main(self, manifest: Mapping[str, Any] | None, text: str | None) -> None:
         """The flow of the file is created."""
         self._cluster.preset_uid("JobFlow", FIRST_UID)
@@ -80,8 +87,7 @@ class Stage:
         assert manifest is not None, "the format wants one or the other"
         if same_as is not None:
             manifest = self._in_group_of(same_as, manifest)
-        metadata = manifest.get("metadata")
-        named = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+        named = _name_in(manifest)
         try:
             flow = self._cluster.create("JobFlow", manifest, namespace=NAMESPACE)
         except ApiError as error:
@@ -391,6 +397,11 @@ class Stage:
             case _:
                 raise AssertionError(f"an event about a Job that nobody plays: {type(event).__name__}")
         return ""
+
+
+def _name_in(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest.get("metadata")
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
 
 
 def _filler(size: int) -> str:

@@ -103,6 +103,7 @@ class Run:
         self.journal = Journal(self.cluster, clock=self.clock, watched_steps=_watched(case.expect))
         self.faults = Faults(self.journal, self.garbage)
         self.stage = Stage(self.cluster, self.garbage, self.journal, faults=self.faults)
+        self.stage.name_main(case.flow, case.flow_text)
         self.shown = Shown()
         self.rewound: set[str] = set()
         self.processes: dict[str, Process] = {}
