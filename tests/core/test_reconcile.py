@@ -323,6 +323,10 @@ def test_a_retry_waits_then_runs_under_its_own_number() -> None:
     again = life.look("10:00:50")
     assert asks(again) == ["record", "create build 2"]
     assert life.record("build").attempt == 2
+    create = again.actions[-1]
+    assert isinstance(create, CreateJob)
+    assert create.name == "nightly-build-0a0a0a0a-r1"
+    assert create.body["metadata"]["labels"]["workflow.kube-zen.io/attempt"] == "2"
     life.look("10:01:31", build=(FAILED, job(2, "10:00:50", failed="10:01:30")))
     assert life.record("build").cause == r.RetriesExhausted(2, pod_failed("10:01:30"))
 
@@ -962,6 +966,13 @@ def test_a_job_that_nothing_calls_for_is_deleted() -> None:
     life.look("10:00:50")
     decision = life.look("10:00:51", build=(job(1), job(2, "10:00:50")))
     assert asks(decision) == ["delete build 1"]
+
+
+def test_a_job_that_poses_as_one_of_a_manual_step_is_deleted() -> None:
+    life = Life(compiled(manual("gate")))
+    life.look("10:00:00")
+    assert asks(life.look("10:00:01", gate=job())) == ["delete gate 1"]
+    assert life.phases() == "gate PendingApproval"
 
 
 def test_a_spec_that_cannot_be_run_ends_at_once() -> None:

@@ -44,6 +44,8 @@ instants = st.integers(-100, 700).map(lambda s: at("10:00:00") + timedelta(secon
 outcomes = st.just(ACTIVE) | st.builds(Complete, instants) | st.builds(Failed, instants)
 results: st.SearchStrategy[Lookup] = st.sampled_from((UNREAD, Absent("gone"), Present('{"out": 1}'), Present("x")))
 
+values: st.SearchStrategy[Lookup] = st.sampled_from((Present("high"), Absent("gone")))
+
 
 @st.composite
 def sighting(draw: st.DrawFn, attempt: int) -> Seen | Gone | Refused:
@@ -96,9 +98,7 @@ def looks(draw: st.DrawFn, plan: Plan) -> list[tuple[timedelta, Observed]]:
             flow, deleting_since=flow.deleting_since or draw(st.sampled_from((None, None, None, at("10:00:30"))))
         )
         refs = [each.source.ref for step in plan.steps for each in step.inputs if isinstance(each.source, KeyRead)]
-        inputs: dict[ConfigMapKey, Lookup] = {
-            ref: draw(st.sampled_from((Present("high"), Absent("gone")))) for ref in refs if draw(st.booleans())
-        }
+        inputs: dict[ConfigMapKey, Lookup] = {ref: draw(values) for ref in refs if draw(st.booleans())}
         refused = draw(st.sampled_from((None, None, None, None, None, at("10:00:40"))))
         seconds = draw(st.sampled_from((0, 1, 5, 30, 100)))
         out.append(

@@ -10,4 +10,6 @@ from zenflow_core.views import StepView
 def adoption(view: StepView) -> Adopted | None:
     """Adopt the Job of the next attempt (its create was answered with an error, but it was done)."""
     seen = view.attempt(view.record.attempt + 1)
-    return Adopted(seen.attempt, seen.created_at) if isinstance(seen, Seen) else None
+    if view.step.manual or not isinstance(seen, Seen):
+        return None  # a Job cannot stand for a person's decision, whatever it says that it is
+    return Adopted(seen.attempt, seen.created_at)

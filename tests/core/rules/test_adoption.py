@@ -27,6 +27,7 @@ from zenflow_core.views import StepView
         ),
         pytest.param(pending(seen=gone(1, "09:59:00")), None, id="one that is gone is not"),
         pytest.param(pending(seen=refused(1)), None, id="a refused one is not"),
+        pytest.param(pending(seen=job(1), manual=True), None, id="one that says it is of a Manual step is not"),
     ],
 )
 def test_adoption(given: StepView, then: Adopted | None) -> None:

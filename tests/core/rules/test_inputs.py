@@ -182,6 +182,11 @@ MISSING: dict[ConfigMapKey, Lookup] = {ENV: Absent("gone")}
             id="what is missing ends it",
         ),
         pytest.param(
+            pending(attempt=1, seen=job(1, failed="09:59:00"), **needs(a=KeyRead(ENV))),
+            NeedsInput((ENV,)),
+            id="a retry needs its values again",
+        ),
+        pytest.param(
             running("10:00:00", now="10:00:00", seen=(), **needs(a=KeyRead(ENV))),
             NeedsInput((ENV,)),
             id="a Job that was never seen needs its values again",
@@ -238,6 +243,11 @@ def test_values_have_to_fit_the_template(text: str, fits: bool) -> None:
         assert isinstance(answer, InputInvalid)
         assert answer.at == NOW
         assert answer.message.startswith("spec.parallelism: ")
+
+
+def test_what_validation_has_tried_is_not_tried_again() -> None:
+    planned = needs(n=FixedValue("three")) | {"template": compile_template(COUNTED, field_type=lambda _: "integer")}
+    assert inputs(pending(**planned)) is None
 
 
 def test_a_manual_step_has_no_template_to_fit() -> None:
