@@ -218,6 +218,8 @@ class Operator:
 
     def next_wake(self) -> Instant | None:
         """When the first flow wants to be looked at without anything happening (true clock)."""
+        if not self._watch.synced:
+            return self._watch.lists_again_at
         calls = [at for flow in self.flows.values() if (at := flow.call_at()) is not None]
         if self._watch.lists_again_at is not None:
             calls.append(self._watch.lists_again_at)

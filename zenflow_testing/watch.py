@@ -81,18 +81,19 @@ class Watch:
         self._cursor = cluster.resource_version
         # Where nothing has ever been stored there is nothing to list.
         self._to_list: dict[str, None] = dict.fromkeys(WATCHED if self._cursor else ())
+        self._unknown = set(self._to_list)
         self._held: dict[str, list[Event]] = {}
         self._released: list[Event] = []
         self._failures = 0
         self.lists_again_at: datetime | None = None
-        """When a list that failed is tried again; until then nothing can be decided."""
+        """When a list that failed is tried again."""
         for kind in self._shown.upto:
             self._held[kind] = [e for e in cluster.events_since(self._shown.upto[kind]) if e.kind == kind]
 
     @property
     def synced(self) -> bool:
-        """Whether every kind has been listed."""
-        return not self._to_list
+        """Whether every kind has been listed once: before that nothing can be decided, after it an old view may do."""
+        return not self._unknown
 
     def freeze(self, kind: str) -> None:
         """Deliver nothing more of that kind, for now."""
@@ -141,5 +142,6 @@ class Watch:
                 return
             self._failures = 0
             del self._to_list[kind]
+            self._unknown.discard(kind)
             yield Listed(kind, self._shown.objects(self._cluster, kind) if kind in self._shown.upto else listed)
 

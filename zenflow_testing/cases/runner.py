@@ -272,6 +272,9 @@ class Run:
                     following = next(todo)
                 else:
                     self._settle()
+                    if self._due() <= self.journal.now:
+                        found = f"something is due at {self.journal.now:g} s that nobody does"
+                        raise _Broken("", "an engine that comes to rest", found)
             else:
                 break
         self._move_to(self.case.until)
