@@ -28,6 +28,8 @@ class Groups:
         self._members: dict[Key, dict[str, Sibling]] = {}
         """Those that matter, as the others see them."""
         self._key_of: dict[str, Key] = {}
+        self._in_order: dict[Key, tuple[Sibling, ...]] = {}
+        """The same by creation, until one of them changes: all of a group ask for it after each change."""
         self._left: dict[str, set[str]] = {}
         """Of flows whose object is gone: the Jobs that may still have Pods."""
         self._left_by: dict[str, str] = {}
@@ -46,6 +48,7 @@ class Groups:
             return told
         self._key_of[uid] = key
         members[uid] = seen
+        self._in_order.pop(key, None)
         return told + _unfinished(members, besides=uid)
 
     def remove(self, uid: str, jobs: Collection[str] = ()) -> tuple[str, ...]:
@@ -74,10 +77,13 @@ class Groups:
     def others(self, uid: str) -> tuple[Sibling, ...]:
         """The other flows of an unfinished flow's group that matter to it, in the order of creation."""
         key = self._key_of.get(uid)
-        members = self._members[key] if key is not None else {}
-        return tuple(
-            sorted((s for other, s in members.items() if other != uid), key=lambda s: (s.created_at, s.uid)),
-        )
+        if key is None:
+            return ()
+        line = self._in_order.get(key)
+        if line is None:
+            line = tuple(sorted(self._members[key].values(), key=lambda s: (s.created_at, s.uid)))
+            self._in_order[key] = line
+        return tuple(sibling for sibling in line if sibling.uid != uid)
 
     def _drop(self, uid: str) -> tuple[str, ...]:
         for job in self._left.pop(uid, ()):
@@ -87,6 +93,7 @@ class Groups:
             return ()
         members = self._members[key]
         del members[uid]
+        self._in_order.pop(key, None)
         if not members:
             del self._members[key]
         return _unfinished(members, besides=uid)
