@@ -15,8 +15,9 @@ package costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zenflow_core.lazily import homes_of, loader
 
 if TYPE_CHECKING:
     from zenflow_core.actions import Action, CreateJob, DeleteFlow, DeleteJob, NudgeJob, RecordStatus
@@ -58,7 +59,7 @@ _HOMES = {
     "validation": "examine validate",
     "version": "VERSION",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+_HOME_OF = homes_of(_HOMES)
 
 __all__ = [
     "RULES",
@@ -108,13 +109,7 @@ __all__ = [
     "write_flow",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module (PEP 562)."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = loader(__name__, _HOME_OF)
 
 
 def __dir__() -> list[str]:
