@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.core.builders import at, job, running
-from zenflow_core.limits import PARAMETER_VALUE_BYTES
+from zenflow_core.limits import PARAMETER_VALUE_BYTES, SOURCE_DEPTH
 from zenflow_core.observation import Absent, Complete, Lookup, Present
 from zenflow_core.plan import PlannedOutput
 from zenflow_core.reasons import JobComplete, NeedsOutput, OutputMissing, OutputValue
@@ -99,6 +99,24 @@ def test_the_document(path: str, result: str, status: dict[str, Any], then: Outp
     if result.startswith("[["):
         result = result[:30_000]
     assert captured(path, result=Present(result), status=status) == JobComplete(DONE.at, {"o0": then}, {})
+
+
+@pytest.mark.parametrize(
+    ("opened", "closed"), [pytest.param("[", "]", id="lists"), pytest.param('{"a":', "}", id="objects")]
+)
+@pytest.mark.parametrize(
+    ("levels", "json_value"),
+    [
+        pytest.param(SOURCE_DEPTH, True, id="as deep as may be"),
+        pytest.param(SOURCE_DEPTH + 1, False, id="a level deeper is only text"),
+    ],
+)
+def test_how_deep_a_result_may_nest(levels: int, json_value: bool, opened: str, closed: str) -> None:
+    inner = "" if opened == "[" else "1"
+    found = captured("$.result", result=Present(opened * levels + inner + closed * levels))
+    assert isinstance(found, JobComplete)
+    assert found.outputs is not None
+    assert found.outputs["o0"].json is json_value
 
 
 def test_outputs_and_reads_are_kept_apart() -> None:

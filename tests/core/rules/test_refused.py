@@ -49,6 +49,7 @@ LARGE = "rpc error: request is too large"
             again(1, 403, "exceeded quota: q"),
             id="403 quota is for now",
         ),
+        pytest.param(refused(code=500, message=DENIED), again(1, 500, DENIED), id="the words alone are no denial"),
         pytest.param(refused(code=422, message=LARGE), JobRejected(TEN, 422, LARGE), id="422 whatever it says"),
         pytest.param(refused(code=429), again(1, 429), id="429 is for now"),
         pytest.param(refused(code=404), again(1, 404), id="404 is for now"),

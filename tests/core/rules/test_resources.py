@@ -67,7 +67,8 @@ CLAIM = "PersistentVolumeClaim data"
     ("now", "answer", "then"),
     [
         pytest.param("10:00:00", refused(code=429), ResourceRefusedUntil(AGAIN, CLAIM), id="a refusal for now waits"),
-        pytest.param("10:30:00", refused(code=429), None, id="then it is sent again"),
+        pytest.param("10:00:09", refused(code=429), ResourceRefusedUntil(AGAIN, CLAIM), id="until the second before"),
+        pytest.param("10:00:10", refused(code=429), None, id="then it is sent again"),
         pytest.param(
             "10:00:00",
             refused(code=422, message="bad"),
