@@ -1,4 +1,4 @@
-"""The operator's entry point, which this version does not have yet and says so."""
+"""The operator's entry point: `zenflow-runtime`, or `python -m zenflow_runtime`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import sys
 
 
 def main() -> int:
-    """Say on stderr that there is no operator in this version; exit code 2 (usage)."""
-    print(
-        "zenflow-runtime: this version of zenflow has no operator yet, so nothing was started.\n"
-        "  What works without a cluster: zenflow validate, zenflow simulate; see `zenflow --help`.",
-        file=sys.stderr,
-    )
-    return 2
+    """Run the operator; without its libraries, say how to get them (exit code 2)."""
+    try:
+        from zenflow_runtime.serve import main as run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "zenflow_runtime":
+            raise
+        print(
+            f"zenflow-runtime: {error.name} is not installed, so nothing was started\n"
+            "  fix: pip install 'zenflow[runtime]'",
+            file=sys.stderr,
+        )
+        return 2
+    return run()
 
 
 if __name__ == "__main__":

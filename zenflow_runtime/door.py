@@ -1,0 +1,166 @@
+"""The one way out: every request to the API server passes this transport.
+
+It keeps to the rate, counts, notes which verb was asked of which resource, and
+turns every failed answer into a metav1.Status that lightkube can read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+import httpx2
+import msgspec
+from attrs import field, frozen
+
+from zenflow_runtime.failures import NO_ANSWER
+
+JSON: Final = "application/json"
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_TEXT_KEPT: Final = 500
+"""Characters of a failed answer that is no Status."""
+
+_UNLIMITED: Final = frozenset({"leases"})
+"""A leader that waits for its turn would lose the lease."""
+
+DELETES_SHARE: Final = 0.1
+"""Part of the burst that only deletes may use: what runs needlessly must stop even while much is being started."""
+
+
+@frozen
+class Ask:
+    """A request as RBAC sees it."""
+
+    verb: str
+    group: str
+    resource: str
+    """With its subresource, if any: `jobflows/status`."""
+
+
+@frozen
+class Answered:
+    """A request that is over."""
+
+    ask: Ask
+    code: int
+    """HTTP status; `NO_ANSWER` without one."""
+    waited: float = 0.0
+    """Seconds spent waiting for its turn."""
+    seconds: float = field(default=0.0, kw_only=True)
+    """Seconds until the answer's head was there."""
+
+
+def ask_of(method: str, path: str, *, watch: bool = False) -> Ask:
+    """The verb, API group and resource of a request. Cost: 2 µs."""
+    parts = path.strip("/").split("/")
+    while parts and parts[0] not in ("api", "apis"):
+        parts.pop(0)  # the server may live below a path of its own
+    core = parts[:1] == ["api"]
+    group, rest = ("", parts[2:]) if core else (parts[1] if len(parts) > 1 else "", parts[3:])
+    if len(rest) > 2 and rest[0] == "namespaces":
+        rest = rest[2:]
+    resource = "/".join(rest[:1] + rest[2:3])
+    verb = ("watch" if watch else "get" if len(rest) > 1 else "list") if method == "GET" else _VERBS[method]
+    return Ask(verb, group, resource)
+
+
+class TokenBucket:
+    """So many requests a second, so many at once, first come first served; part of it is kept for deletes."""
+
+    def __init__(self, rate: float, burst: float, *, reserve: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.reserve = reserve
+        self._tokens = burst
+        self._at: float | None = None
+        self._queue: deque[object] = deque()
+
+    async def take(self, *, urgent: bool) -> float:
+        """Wait for a turn; how long that took, in seconds. Urgent requests need not leave the reserve alone."""
+        if urgent or not self._queue:
+            pause = self._pause(0.0 if urgent else self.reserve)
+            if pause <= 0:
+                self._tokens -= 1
+                return 0.0
+        begun = anyio.current_time()
+        ticket = object()
+        (self._queue.appendleft if urgent else self._queue.append)(ticket)
+        try:
+            while True:
+                pause = self._pause(0.0 if urgent else self.reserve)
+                if pause <= 0 and (urgent or self._queue[0] is ticket):
+                    self._tokens -= 1
+                    return anyio.current_time() - begun
+                await anyio.sleep(max(pause, 1 / self.rate))
+        finally:
+            self._queue.remove(ticket)
+
+    def _pause(self, floor: float) -> float:
+        now = anyio.current_time()
+        if self._at is not None:
+            self._tokens = min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
+        self._at = now
+        return (floor + 1 - self._tokens) / self.rate
+
+
+class Door(httpx2.AsyncBaseTransport):
+    """Wraps the transport that really sends. `told` learns of every request that is over."""
+
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        *,
+        bucket: TokenBucket | None = None,
+        told: Callable[[Answered], None] | None = None,
+    ) -> None:
+        self._inner = inner
+        self._bucket = bucket
+        self._told = told
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Wait for a turn, send, and make the answer readable."""
+        ask = ask_of(request.method, request.url.path, watch=b"watch=true" in request.url.query)
+        waited = 0.0
+        if self._bucket is not None and ask.verb != "watch" and ask.resource not in _UNLIMITED:
+            waited = await self._bucket.take(urgent=ask.verb == "delete")
+        code, begun = NO_ANSWER, anyio.current_time()
+        try:
+            response = await self._inner.handle_async_request(request)
+            code = response.status_code
+            return await _readable(response)
+        finally:
+            if self._told is not None:
+                self._told(Answered(ask, code, waited, seconds=anyio.current_time() - begun))
+
+    async def aclose(self) -> None:
+        """Close the transport behind it."""
+        await self._inner.aclose()
+
+
+async def _readable(response: httpx2.Response) -> httpx2.Response:
+    """The answer as lightkube expects it: JSON by its type, and a Status if it is a failure."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if not response.is_error:
+        if kind == JSON:
+            response.headers["content-type"] = JSON
+        return response
+    body = await response.aread()
+    await response.aclose()
+    status = _status(body) if kind == JSON else None
+    if status is None:
+        text = body.decode("utf-8", "replace")[:_TEXT_KEPT].strip() or response.reason_phrase
+        status = {"kind": "Status", "code": response.status_code, "reason": "", "message": text}
+    elif not status.get("code"):
+        status = {**status, "code": response.status_code}
+    kept = {name: value for name, value in response.headers.items() if name.lower() == "retry-after"}
+    return httpx2.Response(response.status_code, json=status, headers=kept)
+
+
+def _status(body: bytes) -> dict[str, object] | None:
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    return found if isinstance(found, dict) and found.get("kind") == "Status" else None
