@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, assert_never
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from zenflow_core.names import ANNOTATION_DEFAULT_CONTAINER, INPUTS_CONTAINER, OUTPUTS_CONTAINER
 from zenflow_core.pod_failure_policy import Obstacle
@@ -53,6 +53,24 @@ class ClaimFile:
 
 Place: TypeAlias = S3Location | HttpSource | ClaimFile
 
+_S3: Final = "s3://"
+_CLAIM: Final = "claim:"
+
+
+def location_of(made: OutputArtifact, *, step: str) -> str:
+    """Where an output artifact is to be stored, as its report and the status say it."""
+    return f"{_S3}{made.s3.bucket}/{made.s3.key}" if made.s3 is not None else f"{_CLAIM}{step}/{made.name}"
+
+
+def place_of(location: str, made: OutputArtifact) -> S3Location | ClaimFile | None:
+    """The place that a recorded location stands for, with its maker's credentials; None if it is of another kind."""
+    if location.startswith(_CLAIM):
+        return ClaimFile(location.removeprefix(_CLAIM))
+    if not location.startswith(_S3) or made.s3 is None:
+        return None
+    bucket, _, key = location.removeprefix(_S3).partition("/")
+    return evolve(made.s3, bucket=bucket, key=key)
+
 
 @frozen
 class Located:
@@ -80,14 +98,15 @@ def carry_artifacts(
     outputs: Sequence[OutputArtifact],
     image: str,
     claim: str,
-    located: Mapping[str, Located],
+    located: Mapping[str, Located | None],
 ) -> Carried:
     """The Pod spec whose main container finds its input artifacts and whose output artifacts are stored.
 
-    `located` says by name where inputs with `from` are; one that is not named
-    is taken from the flow's claim, at `<step>/<artifact>`. An output without
-    `s3` goes there, too. What is on the claim is mounted, not copied. An input
-    that is optional and not there is an empty directory.
+    `located` says by name where inputs with `from` are, None if one is optional
+    and was never made; one that is not named is taken from the flow's claim, at
+    `<step>/<artifact>`. An output without `s3` goes there, too, never packed:
+    what is on the claim is mounted, not copied. An input that is optional and
+    not there is an empty directory.
 
     `pod_spec` has to be free of `artifact_obstacles`. It is shared, not changed.
     """
@@ -101,8 +120,11 @@ def carry_artifacts(
     fetches: list[dict[str, Any]] = []
     input_env: list[dict[str, Any]] = []
     for number, wanted in enumerate(inputs):
-        found = _source(wanted, located)
         path = wanted.path or f"{DEFAULT_INPUT_DIRECTORY}/{wanted.name}"
+        found = _source(wanted, located)
+        if found is None:
+            mounts.append({"name": INPUTS_CONTAINER, "mountPath": path, "subPath": wanted.name, "readOnly": True})
+            continue
         if isinstance(found.place, ClaimFile):
             mounts.append({"name": _CLAIM_VOLUME, "mountPath": path, "subPath": found.place.sub_path, "readOnly": True})
             continue
@@ -125,12 +147,12 @@ def carry_artifacts(
         output_mounts.append({**mount, "mountPath": read_at, "readOnly": True})
         below = made.path.rstrip("/")[len(str(mount["mountPath"]).rstrip("/")) :]
         order = {"name": made.name, "from": read_at + below, "optional": made.optional}
+        order |= {"location": location_of(made, step=step)}
         if made.s3 is not None:
             order |= _place(made.s3, number=number, env=output_env)
             order |= {"archive": _archive(made.archive or Archive())}
         else:
             order |= {"claim": f"/zenflow/claim/{step}/{made.name}"}
-            order |= {"archive": _archive(made.archive)} if made.archive else {}
         stores.append(order)
     if any("claim" in order for order in stores):
         output_mounts.append({"name": _CLAIM_VOLUME, "mountPath": "/zenflow/claim"})
@@ -285,7 +307,7 @@ class _Pod:
         return context
 
 
-def _source(wanted: InputArtifact, located: Mapping[str, Located]) -> Located:
+def _source(wanted: InputArtifact, located: Mapping[str, Located | None]) -> Located | None:
     if wanted.name in located:
         return located[wanted.name]
     place = wanted.s3 or wanted.http

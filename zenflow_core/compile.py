@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
+from zenflow_core.checks.steps import Graph
 from zenflow_core.graph import invert
 from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
-from zenflow_core.plan import Plan, PlannedStep, ResourceKind, ResourceRef, Segment
+from zenflow_core.names import ARTIFACTS_CLAIM
+from zenflow_core.plan import ArtifactRead, Plan, PlannedStep, ResourceKind, ResourceRef, Segment
 from zenflow_core.problems import Problem
-from zenflow_core.spec import ConcurrencyPolicy, JobFlow, ResourceTemplates
+from zenflow_core.settings import DEFAULTS, Settings
+from zenflow_core.spec import ConcurrencyPolicy, JobFlow, ResourceTemplates, Step
 from zenflow_core.validation import Examination, examine
 
 
-def compile_plan(flow: JobFlow) -> Plan | tuple[Problem, ...]:
+def compile_plan(flow: JobFlow, *, settings: Settings = DEFAULTS) -> Plan | tuple[Problem, ...]:
     """The flow as it can be run, or all its problems (never warnings: `examine` has those).
 
+    `settings` are those of whoever runs it; what is valid does not depend on them.
     Ranks follow one topological order, ties in the order of the spec; `finally`
     steps come last. 1,000 steps take about 40 ms, with a different template
     each 90 ms, and with a different `when` each 130 ms.
     """
-    return plan_of(examine(flow))
+    return plan_of(examine(flow), settings=settings)
 
 
-def plan_of(examination: Examination) -> Plan | tuple[Problem, ...]:
+def plan_of(examination: Examination, *, settings: Settings = DEFAULTS) -> Plan | tuple[Problem, ...]:
     """The plan of a flow that has been examined already."""
     if examination.problems:
         return examination.problems
@@ -52,11 +57,12 @@ def plan_of(examination: Examination) -> Plan | tuple[Problem, ...]:
         resources={
             ResourceRef(kind, template["metadata"]["name"]): template
             for kind, templates in (
-                (ResourceKind.CLAIM, resources.volume_claim_templates),
+                (ResourceKind.CLAIM, (*_artifact_claim(steps, settings), *resources.volume_claim_templates)),
                 (ResourceKind.CONFIG_MAP, resources.config_map_templates),
             )
             for template in templates
         },
+        settings=settings,
         retry_of=spec.retry_of,
         fingerprint=examination.fingerprint,
     )
@@ -68,18 +74,23 @@ def _steps(examination: Examination) -> tuple[PlannedStep, ...]:
     upstream = tuple(tuple(sorted(rank_of[before] for before in graph.upstream[row])) for row in graph.order)
     downstream = invert(upstream)
     return tuple(
-        _step(examination, row, rank, upstream=upstream[rank], downstream=downstream[rank])
+        _step(examination, row, rank_of, upstream=upstream[rank], downstream=downstream[rank])
         for rank, row in enumerate(graph.order)
     )
 
 
 def _step(
-    examination: Examination, row: int, rank: int, *, upstream: Sequence[int], downstream: Sequence[int]
+    examination: Examination,
+    row: int,
+    rank_of: Mapping[int, int],
+    *,
+    upstream: Sequence[int],
+    downstream: Sequence[int],
 ) -> PlannedStep:
     step, parts = examination.graph.steps[row], examination.parts[row]
     return PlannedStep(
         name=step.name,
-        rank=rank,
+        rank=rank_of[row],
         row=row,
         segment=Segment.MAIN if row < examination.graph.main else Segment.FINALLY,
         manual=parts.manual,
@@ -96,10 +107,30 @@ def _step(
         reads=examination.reads.get(row, ()),
         input_artifacts=step.inputs.artifacts if step.inputs else (),
         output_artifacts=step.outputs.artifacts if step.outputs else (),
+        artifact_reads=_artifact_reads(examination.graph, step, rank_of) if step.inputs else (),
         template=parts.template,
         labels=step.metadata.labels if step.metadata else {},
         annotations=step.metadata.annotations if step.metadata else {},
     )
+
+
+def _artifact_reads(graph: Graph, step: Step, rank_of: Mapping[int, int]) -> tuple[ArtifactRead, ...]:
+    reads: list[ArtifactRead] = []
+    for wanted in step.inputs.artifacts if step.inputs else ():
+        if wanted.from_ is None:
+            continue
+        name, _, artifact = wanted.from_.partition("/")
+        maker = graph.steps[graph.rows[name]]
+        assert maker.outputs is not None, "validation wants the artifact to be declared"
+        source = next(each for each in maker.outputs.artifacts if each.name == artifact)
+        reads.append(ArtifactRead(wanted.name, maker.name, rank_of[graph.rows[name]], source, wanted.optional))
+    return tuple(reads)
+
+
+def _artifact_claim(steps: Sequence[PlannedStep], settings: Settings) -> Iterator[dict[str, Any]]:
+    """The template of the flow's own claim for artifacts, if bytes are moved and some have no other store."""
+    if settings.artifact_image is not None and any(made.s3 is None for each in steps for made in each.output_artifacts):
+        yield {"metadata": {"name": ARTIFACTS_CLAIM}, "spec": settings.artifact_claim.spec()}
 
 
 def _message(written: str | None, name: str, *, manual: bool) -> str:

@@ -39,6 +39,7 @@ from zenflow_core.plan import ConfigMapKey, Plan, ResourceKind, ResourceRef
 from zenflow_core.problems import Problem
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision, advance, reconcile
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState
 from zenflow_core.version import DECIDED_BY
@@ -97,16 +98,15 @@ class Dump:
             yield step, decision
 
 
-def write_header(flow: JobFlow, seen: FlowSeen) -> str:
+def write_header(flow: JobFlow, seen: FlowSeen, *, settings: Settings = DEFAULTS) -> str:
     """The first line."""
-    return _line(
-        {
-            "format": FORMAT,
-            "decidedBy": DECIDED_BY,
-            "flow": write_flow(flow),
-            "seen": _CONVERTER.unstructure(seen),
-        }
-    )
+    header = {
+        "format": FORMAT,
+        "decidedBy": DECIDED_BY,
+        "flow": write_flow(flow),
+        "seen": _CONVERTER.unstructure(seen),
+    }
+    return _line(header if settings == DEFAULTS else header | {"settings": _CONVERTER.unstructure(settings)})
 
 
 def write_step(
@@ -219,7 +219,12 @@ def read_dump(lines: Iterable[str], *, file: str) -> Dump | tuple[Problem, ...]:
     flow = read_flow(header.get("flow"))
     if not isinstance(flow, JobFlow):
         return flow
-    plan = compile_plan(flow)
+    try:
+        settings = _CONVERTER.structure(header.get("settings", {}), Settings)
+    except (cattrs.BaseValidationError, TypeError, ValueError) as error:
+        what = f"has settings that cannot be read ({type(error).__name__}: {error})"
+        return (Problem(f"{file}:1", what, "dumps are written by zenflow and not meant to be edited"),)
+    plan = compile_plan(flow, settings=settings)
     if not isinstance(plan, Plan):
         return plan
     steps: list[Step] = []

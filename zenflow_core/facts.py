@@ -28,7 +28,7 @@ from zenflow_core.reasons import (
 
 Encoder: TypeAlias = Callable[[Any], Any]
 _REASON = "reason"
-_NOT_STORED = frozenset({"outputs", "reads"})
+_NOT_STORED = frozenset({"outputs", "reads", "artifacts"})
 """Fields of JobComplete that live in the record instead."""
 
 

@@ -36,6 +36,9 @@ OBJECT_BYTES: Final = 1_572_864
 STATUS_BYTES_PER_STEP: Final = 300
 """What a row of status costs at its end, with reason, times and Job uid (measured on golden lifecycles, rounded up)."""
 
+STATUS_BYTES_PER_ARTIFACT: Final = 200
+"""What an output artifact adds to its step's row: name, digest, size and location (rounded up)."""
+
 STEPS: Final = 10_000
 """Steps of one flow, `finally` included. The object's size is reached long before; this only bounds hostile input."""
 

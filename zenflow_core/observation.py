@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from zenflow_core.plan import ConfigMapKey, ResourceRef
-from zenflow_core.reasons import Instant, OutputValue
+from zenflow_core.reasons import Instant, OutputValue, StoredArtifact
 from zenflow_core.spec import StepName
 
 
@@ -84,6 +84,9 @@ class Seen:
     """`status` and `metadata` of the Job; filled once it is Complete."""
     result: Lookup = UNREAD
     """Termination message of the latest Succeeded Pod; read only if the step has outputs."""
+    transfer: Lookup = UNREAD
+    """What the artifact containers left: the report on what was stored once it is Complete, once it has Failed why they
+    failed. Read only if the step has artifacts."""
 
     @property
     def live(self) -> bool:
@@ -167,6 +170,7 @@ class Takeover:
 
     outputs: Mapping[str, OutputValue] | None = None
     reads: Mapping[str, OutputValue] | None = None
+    artifacts: Mapping[str, StoredArtifact] | None = None
 
 
 OriginLookup: TypeAlias = Unread | Absent | Origin

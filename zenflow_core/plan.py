@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from zenflow_core.expressions import When
 from zenflow_core.placeholders import Template
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import (
     BackoffType,
     ConcurrencyPolicy,
@@ -106,6 +107,19 @@ class PlannedOutput:
 
 
 @frozen
+class ArtifactRead:
+    """An input artifact `from` an output artifact of an upstream step."""
+
+    name: str
+    """The input's."""
+    step: StepName
+    rank: int
+    source: OutputArtifact
+    """What that step declares."""
+    optional: bool = False
+
+
+@frozen
 class PlannedStep:
     """One step, ready to be asked about. Tuples of ranks are in ascending order."""
 
@@ -130,6 +144,8 @@ class PlannedStep:
     """Paths that inputs of other steps read from this step's document, besides its own outputs."""
     input_artifacts: tuple[InputArtifact, ...] = ()
     output_artifacts: tuple[OutputArtifact, ...] = ()
+    artifact_reads: tuple[ArtifactRead, ...] = ()
+    """Those of the input artifacts that come from other steps."""
     template: Template | None = None
     """The Job manifest (apiVersion, kind, metadata, spec) with its placeholders found; None for manual steps."""
     labels: Mapping[str, str] = field(factory=dict)
@@ -139,6 +155,11 @@ class PlannedStep:
     def documented(self) -> bool:
         """Whether anything is read from the step's document when it ends."""
         return bool(self.outputs or self.reads)
+
+    @property
+    def carries_artifacts(self) -> bool:
+        """Whether the step has artifacts, so that its Pods have containers of ours where bytes are moved."""
+        return bool(self.input_artifacts or self.output_artifacts)
 
 
 class ResourceKind(StrEnum):
@@ -181,6 +202,7 @@ class Plan:
     retry_of: RetryOf | None = None
     refused: str = ""
     """Why the spec cannot be run: every problem in it. Such a plan has no steps, and its flow ends at once."""
+    settings: Settings = DEFAULTS
     fingerprint: str = ""
     """Hash of the parts of the spec that have meaning after the start (product rule "Edits")."""
 

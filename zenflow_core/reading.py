@@ -90,7 +90,13 @@ def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def read_job(job: Mapping[str, Any], *, result: Lookup = UNREAD, pods: Sequence[Mapping[str, Any]] = ()) -> Seen | None:
+def read_job(
+    job: Mapping[str, Any],
+    *,
+    result: Lookup = UNREAD,
+    transfer: Lookup = UNREAD,
+    pods: Sequence[Mapping[str, Any]] = (),
+) -> Seen | None:
     """A Job as a sighting of its attempt; None if it is not of zenflow's making (see `parse_attempt`).
 
     Only the conditions Complete and Failed with status "True" end a Job, at
@@ -120,6 +126,7 @@ def read_job(job: Mapping[str, Any], *, result: Lookup = UNREAD, pods: Sequence[
         nudge=bool(pods) and owes_nudge(job, pods),
         document={"status": status, "metadata": metadata} if isinstance(outcome, Complete) else _NOTHING,
         result=result,
+        transfer=transfer,
     )
 
 

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from zenflow_core.observation import UNREAD, FlowSeen, Lookup, OriginLookup, ResourceSighting, Sibling, Sightings
 from zenflow_core.plan import ConfigMapKey, Plan, ResourceRef
-from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue
+from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue, StoredArtifact
 from zenflow_core.rows import Rows
 
 
@@ -94,6 +94,8 @@ class StepRecord:
     """Values read at the step's end, by output name."""
     reads: Mapping[str, OutputValue] | None = None
     """Values that inputs of other steps name, by path."""
+    artifacts: Mapping[str, StoredArtifact] | None = None
+    """Where its output artifacts were stored at the step's end, by name."""
     approver: str = ""
     cause: Cause | None = None
     holds: tuple[Hold, ...] = ()

@@ -29,7 +29,7 @@ from zenflow_core.facts import (
 from zenflow_core.instants import instant, rfc3339
 from zenflow_core.observation import Origin, Takeover
 from zenflow_core.plan import Plan, PlannedStep, ResourceKind, ResourceRef
-from zenflow_core.reasons import Instant, OutputValue
+from zenflow_core.reasons import Instant, OutputValue, StoredArtifact
 from zenflow_core.say import tells
 from zenflow_core.spec import StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
@@ -81,6 +81,8 @@ def write_row(step: PlannedStep, record: StepRecord) -> dict[str, Any]:
         row["lastFailure"] = {"reason": type(record.failure).__name__} | fields_of(record.failure)
     if record.outputs:
         row["outputs"] = {"parameters": [{"name": name} | _write_value(v) for name, v in record.outputs.items()]}
+    if record.artifacts:
+        row.setdefault("outputs", {})["artifacts"] = [_write_stored(*each) for each in record.artifacts.items()]
     if record.reads:
         row["reads"] = [{"jsonPath": path} | _write_value(v) for path, v in record.reads.items()]
     if record.approver:
@@ -104,6 +106,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
             data["attempt"] = attempt
         cause = read_cause(reason, data, CAUSES, at=finished or started or _EPOCH)
     outputs = {o["name"]: _read_value(o) for o in row.get("outputs", {}).get("parameters", ())}
+    artifacts = {a["name"]: _read_stored(a) for a in row.get("outputs", {}).get("artifacts", ())}
     reads = {r["jsonPath"]: _read_value(r) for r in row.get("reads", ())}
     return StepRecord(
         phase=phase,
@@ -118,6 +121,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         failure=recall_failure(row["lastFailure"], at=started or _EPOCH) if "lastFailure" in row else None,
         outputs=outputs or None,
         reads=reads or None,
+        artifacts=artifacts or None,
         approver=str(row.get("approvedBy", "")),
         cause=cause,
         holds=tuple(read_hold(hold, HOLDS) for hold in row.get("holds", ())),
@@ -156,6 +160,14 @@ def _write_value(value: OutputValue) -> dict[str, Any]:
 
 def _read_value(data: Mapping[str, Any]) -> OutputValue:
     return OutputValue(data["value"], json=bool(data.get("json", False)))
+
+
+def _write_stored(name: str, stored: StoredArtifact) -> dict[str, Any]:
+    return {"name": name, "sha256": stored.sha256, "sizeBytes": stored.size_bytes, "location": stored.location}
+
+
+def _read_stored(data: Mapping[str, Any]) -> StoredArtifact:
+    return StoredArtifact(str(data["sha256"]), int(data["sizeBytes"]), str(data["location"]))
 
 
 def _instant(row: Mapping[str, Any], key: str) -> Instant | None:
@@ -260,5 +272,9 @@ def read_origin(flow: Mapping[str, Any]) -> Origin:
     """The Succeeded rows of an earlier flow, for one whose `retryOf` names it."""
     rows = read_status(flow.get("status")).rows
     return Origin(
-        {StepName(n): Takeover(r.outputs, r.reads) for n, r in rows.items() if r.phase is StepPhase.SUCCEEDED}
+        {
+            StepName(name): Takeover(row.outputs, row.reads, row.artifacts)
+            for name, row in rows.items()
+            if row.phase is StepPhase.SUCCEEDED
+        }
     )

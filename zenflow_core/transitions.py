@@ -38,7 +38,6 @@ from zenflow_core.reasons import (
     NamespaceTerminating,
     OutputMissing,
     OutputUnavailable,
-    OutputValue,
     Rejected,
     RetriedFrom,
     RetriesExhausted,
@@ -145,10 +144,10 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
         case JobResumed(at):
             assert record.watch is not None, "a running step has a watch"
             return evolve(record, watch=record.watch.resume(at), cause=cause, holds=())
-        case JobComplete(at, outputs, reads):
-            return _with_outputs(_end(record, phase, JobComplete(at)), outputs, reads)
-        case RetriedFrom(at, flow, outputs, reads):
-            return _with_outputs(_end(record, phase, RetriedFrom(at, flow)), outputs, reads)
+        case JobComplete(at):
+            return _with_outputs(_end(record, phase, JobComplete(at)), cause)
+        case RetriedFrom(at, flow):
+            return _with_outputs(_end(record, phase, RetriedFrom(at, flow)), cause)
         case Approved(by=by) | Rejected(by=by):
             return evolve(_end(record, phase, cause), approver=by)
         case (
@@ -176,11 +175,12 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
             assert_never(never)
 
 
-def _with_outputs(
-    record: StepRecord, outputs: Mapping[str, OutputValue] | None, reads: Mapping[str, OutputValue] | None
-) -> StepRecord:
+def _with_outputs(record: StepRecord, cause: JobComplete | RetriedFrom) -> StepRecord:
     """The record with what was read; the stored cause has only the instant."""
-    return evolve(record, outputs=outputs or None, reads=reads or None) if outputs or reads else record
+    outputs, reads, artifacts = cause.outputs or None, cause.reads or None, cause.artifacts or None
+    if outputs or reads or artifacts:
+        return evolve(record, outputs=outputs, reads=reads, artifacts=artifacts)
+    return record
 
 
 def _end(record: StepRecord, phase: StepPhase, cause: Cause) -> StepRecord:

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from zenflow_core.checks.artifacts import check_artifacts
+from zenflow_core.checks.artifacts import check_artifacts, claims_artifacts
 from zenflow_core.checks.parameters import References, check_flow_parameters, check_placeholders
 from zenflow_core.checks.policies import Carrier, check_carriers, check_execution_policy, check_step
 from zenflow_core.checks.report import Report
@@ -86,7 +86,7 @@ def examine(flow: JobFlow) -> Examination:
     check_metadata(flow, report)
     graph = check_graph(flow, report)
     parameters = check_flow_parameters(spec.parameters, report)
-    check_resources(spec.resource_templates, report)
+    check_resources(spec.resource_templates, report, claims_artifacts=claims_artifacts(graph))
     check_execution_policy(spec.execution_policy, bool(spec.finally_), report)
 
     templates = Templates()
@@ -127,7 +127,13 @@ def examine(flow: JobFlow) -> Examination:
         check_carriers(spec.execution_policy.pod_failure_policy, carriers, graph, report)
     fixed, other = _written(write_spec(spec))
     tags = _json([dict(flow.metadata.labels), dict(flow.metadata.annotations)])
-    size = check_size(len(fixed) + len(other) + len(tags), len(graph.steps), len(templates), report)
+    size = check_size(
+        len(fixed) + len(other) + len(tags),
+        len(graph.steps),
+        len(templates),
+        report,
+        artifacts=sum(len(step.outputs.artifacts) for step in graph.steps if step.outputs),
+    )
     return Examination(
         flow,
         report.problems(),

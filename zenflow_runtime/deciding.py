@@ -12,6 +12,7 @@ from zenflow_core.observation import Observed, Refused
 from zenflow_core.plan import Plan, refused_plan
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import advance, reconcile
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
 from zenflow_core.state import JobRef
 from zenflow_runtime.flows import Flow
@@ -32,23 +33,25 @@ def doubt_rows(flow: Flow) -> None:
             flow.doubts[row["name"], row["attempt"]] = JobRef(reference["name"], reference["uid"])
 
 
-def plan_of(flow: Flow, compile_with: Compiler | None = None) -> Plan:
+def plan_of(flow: Flow, compile_with: Compiler | None = None, *, settings: Settings = DEFAULTS) -> Plan:
     """The flow's plan, compiled once a generation; of one that is not valid, the plan that says so."""
     if flow.plan is None and compile_with is not None:
         flow.plan = compile_with(flow.obj)
     if flow.plan is None:
         parsed = read_flow(flow.obj)
-        plan = compile_plan(parsed) if isinstance(parsed, JobFlow) else parsed
+        plan = compile_plan(parsed, settings=settings) if isinstance(parsed, JobFlow) else parsed
         flow.plan = plan if isinstance(plan, Plan) else refused_plan(plan)
     return flow.plan
 
 
-def decide(flow: Flow, now: Instant, *, compile_with: Compiler | None = None) -> tuple[Observed, Decision]:
+def decide(
+    flow: Flow, now: Instant, *, compile_with: Compiler | None = None, settings: Settings = DEFAULTS
+) -> tuple[Observed, Decision]:
     """Hand the core what is new, or everything if there is no state; what was given, and the answer.
 
     The flow's doubts have to be resolved. Cost: that of `advance` or `reconcile`, and of the plan once a generation.
     """
-    plan = plan_of(flow, compile_with)
+    plan = plan_of(flow, compile_with, settings=settings)
     state = flow.state
     observed = flow.observed(everything=state is None)
     flow.handed_over()

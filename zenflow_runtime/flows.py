@@ -22,6 +22,7 @@ from zenflow_core.plan import ConfigMapKey, Plan, ResourceRef
 from zenflow_core.reasons import Instant
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState, JobRef
+from zenflow_core.termination import Messages
 
 
 @define(eq=False)
@@ -49,7 +50,7 @@ class Flow:
     Under no step, attempt 0: the flow itself.
     """
     inputs: dict[ConfigMapKey, Lookup] = field(factory=dict)
-    results: dict[str, Lookup] = field(factory=dict)
+    results: dict[str, Messages] = field(factory=dict)
     """Termination messages already read, by Job uid."""
     changed_jobs: set[StepName] = field(factory=set)
     changed_inputs: set[ConfigMapKey] = field(factory=set)

@@ -24,6 +24,7 @@ from zenflow_core.reading import main_container, parse_attempt, read_flow_seen, 
 from zenflow_core.reasons import Instant
 from zenflow_core.spec import StepName
 from zenflow_core.state import JobRef
+from zenflow_core.termination import Messages
 from zenflow_runtime.flows import Flow, newer
 from zenflow_runtime.groups import Groups
 
@@ -34,6 +35,9 @@ THE_FLOW: Final = (StepName(""), 0)
 
 GONE_KEPT: Final = 50_000
 """How many uids of vanished objects are remembered: an old list or a late answer may still show them."""
+
+
+_UNREAD: Final = Messages()
 
 
 class Now(Protocol):
@@ -314,12 +318,12 @@ class Ledger:
         known = self._known.get(seen.uid)
         return known.container if known is not None else ""
 
-    def read_result(self, flow: Flow, step: StepName, seen: Seen, *, result: Lookup) -> None:
-        """A Job's termination message was read."""
-        flow.results[seen.uid] = result
+    def read_result(self, flow: Flow, step: StepName, seen: Seen, *, found: Messages) -> None:
+        """The termination messages of a Job's Pods were read."""
+        flow.results[seen.uid] = found
         last = flow.jobs.get(step, {}).get(seen.attempt)
         if isinstance(last, Seen) and last.uid == seen.uid:
-            flow.jobs[step][seen.attempt] = evolve(last, result=result)
+            flow.jobs[step][seen.attempt] = evolve(last, result=found.result, transfer=found.transfer)
             self._touch(flow, step)
 
     def read_origin(self, flow: Flow, origin: OriginLookup) -> None:
@@ -352,7 +356,8 @@ class Ledger:
     def _know(self, flow: Flow, step: StepName, job: Object) -> Seen:
         uid = job["metadata"]["uid"]
         pods = () if uid in self._unnudged else tuple(self._pods.get(uid, {}).values())
-        seen = read_job(job, result=flow.results[uid], pods=pods) if uid in flow.results else read_job(job, pods=pods)
+        found = flow.results.get(uid, _UNREAD)
+        seen = read_job(job, result=found.result, transfer=found.transfer, pods=pods)
         assert seen is not None, "its identity has been read"
         known = flow.jobs.setdefault(step, {})
         if known.get(seen.attempt) != seen:

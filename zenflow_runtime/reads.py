@@ -6,9 +6,9 @@ from typing import assert_never
 
 from zenflow_core.observation import Absent, Lookup, Present, Seen
 from zenflow_core.plan import ConfigMapKey
-from zenflow_core.reading import termination_result
 from zenflow_core.reconcile import Read, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.status import read_origin
+from zenflow_core.termination import Messages, read_messages
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.kube import CONFIG_MAP, FLOW, POD, Kube
 from zenflow_runtime.ledger import Ledger
@@ -25,8 +25,8 @@ async def fetch(read: Read, flow: Flow, *, kube: Kube, ledger: Ledger) -> None:
         case ReadResult(step, attempt):
             seen = ledger.unread_result(flow, step, attempt)
             if seen is not None:
-                result = await _result(kube, flow.seen.namespace, seen, container=ledger.container_of(seen))
-                ledger.read_result(flow, step, seen, result=result)
+                messages = await _messages(kube, flow.seen.namespace, seen, container=ledger.container_of(seen))
+                ledger.read_result(flow, step, seen, found=messages)
         case ReadOrigin(name, uid):
             found = await kube.find(FLOW, flow.seen.namespace, name)
             same = found is not None and found["metadata"]["uid"] == uid
@@ -46,7 +46,7 @@ async def config_map_key(kube: Kube, namespace: str, ref: ConfigMapKey) -> Looku
     return Absent(f"ConfigMap {ref.name} has no key {ref.key}") if value is None else Present(value)
 
 
-async def _result(kube: Kube, namespace: str, seen: Seen, *, container: str) -> Lookup:
+async def _messages(kube: Kube, namespace: str, seen: Seen, *, container: str) -> Messages:
     """A fresh read of the Job's Pods: the watch may be behind, and keeps no more than their phases."""
     pods = await kube.list_all(POD, namespace, labels=f"{LABEL_CONTROLLER}={seen.uid}")
-    return termination_result(pods, container)
+    return read_messages(pods, container=container)

@@ -65,12 +65,15 @@ class End:
 
 @frozen
 class PodEnd:
-    """How a Pod ended: the exit code of its main container, what that left behind, and what disrupted it."""
+    """How a Pod ended: the exit code, what its main container left behind, and what disrupted it."""
 
     exit_code: int
     message: str = ""
     reason: str = ""
     disruption: str = ""
+    transfer: str | None = None
+    """What `zenflow-outputs` left behind after a main container that has succeeded; the exit code is then its own.
+    None: the Pod has no such container, or did not come to it."""
 
 
 def announces(version: KubernetesVersion, end: End) -> bool:
@@ -284,19 +287,11 @@ def running(pod_spec: Mapping[str, Any], *, at: str) -> dict[str, Any]:
 
 
 def terminated(pod_spec: Mapping[str, Any], status: Mapping[str, Any], end: PodEnd, *, at: str) -> dict[str, Any]:
-    """Status of a Pod that has ended. A message beyond 4,096 bytes is cut off, as a kubelet does."""
+    """Status of a Pod that has ended."""
     began = status.get("startTime", at)
-    final: dict[str, Any] = {
-        "exitCode": end.exit_code,
-        "reason": end.reason or ("Error" if end.exit_code else "Completed"),
-        "startedAt": began,
-        "finishedAt": at,
-    }
-    if end.message:
-        raw = end.message.encode("utf-8", "replace")
-        cut = len(raw) > TERMINATION_MESSAGE_BYTES
-        final["message"] = raw[:TERMINATION_MESSAGE_BYTES].decode("utf-8", "replace") if cut else end.message
-    others = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": began, "finishedAt": at}}
+    times = {"startedAt": began, "finishedAt": at}
+    final = _final(0 if end.transfer is not None else end.exit_code, end.message, reason=end.reason) | times
+    others = {"terminated": _final(end.exit_code if end.transfer is not None else 0, end.transfer or "") | times}
     done: dict[str, Any] = {
         "phase": "Failed" if end.exit_code else "Succeeded",
         "startTime": began,
@@ -307,6 +302,16 @@ def terminated(pod_spec: Mapping[str, Any], status: Mapping[str, Any], end: PodE
             {"type": "DisruptionTarget", "status": "True", "reason": end.disruption, "lastTransitionTime": at}
         ]
     return done
+
+
+def _final(exit_code: int, message: str, *, reason: str = "") -> dict[str, Any]:
+    """How a container ended, but for the times. A message beyond 4,096 bytes is cut off, as a kubelet does."""
+    ended: dict[str, Any] = {"exitCode": exit_code, "reason": reason or ("Error" if exit_code else "Completed")}
+    if message:
+        raw = message.encode("utf-8", "replace")
+        cut = len(raw) > TERMINATION_MESSAGE_BYTES
+        ended["message"] = raw[:TERMINATION_MESSAGE_BYTES].decode("utf-8", "replace") if cut else message
+    return ended
 
 
 def _containers(

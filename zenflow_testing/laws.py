@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from zenflow_core.actions import CreateJob, DeleteJob, NudgeJob, RecordStatus
-from zenflow_core.observation import NOTHING, Observed, Seen, Sightings
+from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY
+from zenflow_core.artifact_report import read_report
+from zenflow_core.names import ARTIFACTS_CLAIM, INPUTS_CONTAINER
+from zenflow_core.observation import NOTHING, Lookup, Observed, Present, Seen, Sightings, Unread
 from zenflow_core.plan import PlannedStep, Segment
-from zenflow_core.reasons import Admitted, Instant
+from zenflow_core.reading import main_container
+from zenflow_core.reasons import Admitted, Instant, StoredArtifact
 from zenflow_core.reconcile import Decision, advance, decode, reconcile
 from zenflow_core.recording import rows_are_kept
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState, StepPhase, StepRecord
 from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.transitions import TERMINAL, TRANSITIONS
+from zenflow_testing.artifacts import orders_of
 
 if TYPE_CHECKING:
     from zenflow_testing.operator import Flow
@@ -205,6 +210,57 @@ def fence(decision: Decision, status: Mapping[str, Any]) -> None:
                 raise LawViolated("fence", f"{action} is not what the status calls for: {row}")
 
 
+def artifacts(decision: Decision) -> None:
+    """What a Job is told of an artifact is what the last attempt of the step that made it has reported."""
+    state = decision.state
+    plan = state.plan
+    if plan.settings.artifact_image is None:
+        return
+    for maker, record, sightings in zip(plan.steps, state.records, state.sightings, strict=True):
+        for name, stored in (record.artifacts or {}).items():
+            jobs = [s for s in sightings if isinstance(s, Seen) and s.attempt == record.attempt]
+            # A process that has started since has not read it: it has no reason to.
+            said = [_reported(job.transfer, name) for job in jobs if not isinstance(job.transfer, Unread)]
+            if record.phase is not StepPhase.SUCCEEDED or (said and said != [stored]):
+                raise LawViolated("artifacts", f"{maker.name}/{name} is recorded as {stored}, reported as {said}")
+    for action in decision.actions:
+        step = plan.steps[plan.by_name[action.step]] if isinstance(action, CreateJob) else None
+        if step is None or not isinstance(action, CreateJob):
+            continue
+        for read in step.artifact_reads:
+            recorded = (state.records[read.rank].artifacts or {}).get(read.source.name)
+            found = _told(action.body["spec"]["template"]["spec"], read.name)
+            if found != (None if recorded is None else _as_told(recorded)) or (recorded is None and not read.optional):
+                raise LawViolated("artifacts", f"{action} is told {found} of {read.name}, recorded is {recorded}")
+
+
+def _reported(transfer: Lookup, name: str) -> StoredArtifact | None:
+    report = read_report(transfer.value) if isinstance(transfer, Present) else ""
+    return None if isinstance(report, str) else report.get(name)
+
+
+def _as_told(stored: StoredArtifact) -> str:
+    """What identifies an artifact in a Pod: its path on the claim, which is mounted, else its digest."""
+    on_claim = stored.location.startswith("claim:")
+    return stored.location.removeprefix("claim:") if on_claim else stored.sha256
+
+
+def _told(pod_spec: Mapping[str, Any], name: str) -> str | None:
+    """The same, as the Pod has it for that input; None if it is told nothing."""
+    for order in orders_of(pod_spec, INPUTS_CONTAINER):
+        if order["name"] == name:
+            digest: str = order["sha256"]
+            return digest
+    path = f"{DEFAULT_INPUT_DIRECTORY}/{name}"
+    main = main_container(pod_spec)
+    for container in (*pod_spec["containers"], *pod_spec.get("initContainers", ())):
+        for mount in container.get("volumeMounts", ()) if container["name"] == main else ():
+            if mount["mountPath"] == path and mount["name"] == ARTIFACTS_CLAIM:
+                place: str = mount["subPath"]
+                return place
+    return None
+
+
 class LawCheck:
     """A watcher that holds every decision against every law, and counts how often each was asked."""
 
@@ -223,4 +279,5 @@ class LawCheck:
         absorbing(read_status(flow.obj.get("status")), decision)
         slots(decision)
         fence(decision, status)
+        artifacts(decision)
         self.asked["decisions"] += 1

@@ -34,6 +34,7 @@ from zenflow_core.reasons import (
     WaitsFor,
     WaitsForMain,
 )
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState
 from zenflow_core.wave import Move
@@ -176,13 +177,14 @@ def play(
     prepare: Deed | None = None,
     watcher: Watcher | None = None,
     uid: str = "0a0a0a0a-0000-4000-8000-000000000001",
+    settings: Settings = DEFAULTS,
 ) -> str:
     """The life of a flow, told line by line, up to its end or until nothing can move it any more.
 
     `prepare` is shown the cluster before the flow is created, `watcher` every
     decision. Raises ValueError for a manifest that is not valid, with its problems.
     """
-    flow, plan = _compiled(manifest)
+    flow, plan = _compiled(manifest, settings)
     clock = VirtualClock()
     life = Lifecycle(clock.now)
     cluster = Cluster(clock)
@@ -201,7 +203,7 @@ def play(
         value = world.config_map_value(ref.name, ref.key, namespace=namespace)
         return Absent(f"ConfigMap {ref.name} has no key {ref.key}") if value is None else Present(value)
 
-    operator = Operator(cluster, read_input=read, watcher=watch)
+    operator = Operator(cluster, read_input=read, watcher=watch, settings=settings)
     if prepare is not None:
         prepare(cluster)
     cluster.preset_uid("JobFlow", uid)
@@ -232,11 +234,11 @@ def play(
     raise AssertionError(f"no end after {TURNS} turns:\n{life.text()}")
 
 
-def _compiled(manifest: Mapping[str, Any]) -> tuple[JobFlow, Plan]:
+def _compiled(manifest: Mapping[str, Any], settings: Settings) -> tuple[JobFlow, Plan]:
     flow = read_flow(manifest)
     if not isinstance(flow, JobFlow):
         raise ValueError("\n".join(map(str, flow)))
-    plan = compile_plan(flow)
+    plan = compile_plan(flow, settings=settings)
     if not isinstance(plan, Plan):
         raise ValueError("\n".join(map(str, plan)))
     return flow, plan

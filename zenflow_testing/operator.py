@@ -32,10 +32,12 @@ from zenflow_core.actions import (
 )
 from zenflow_core.observation import Absent, Lookup, Made, Observed, Present, Refused, ResourceSighting, Seen
 from zenflow_core.plan import ConfigMapKey
-from zenflow_core.reading import NUDGE_TTL_SECONDS, controller_of, parse_attempt, termination_result
+from zenflow_core.reading import NUDGE_TTL_SECONDS, controller_of, parse_attempt
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision, Read, ReadInput, ReadOrigin, ReadResult
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.status import read_origin
+from zenflow_core.termination import Messages, read_messages
 from zenflow_runtime.answers import refused, too_large
 from zenflow_runtime.deciding import Compiler, decide, doubt_rows
 from zenflow_runtime.flows import Flow, newer
@@ -106,6 +108,7 @@ class Operator:
         read_input: InputReader | None = None,
         watcher: Watcher | None = None,
         compile_with: Compiler | None = None,
+        settings: Settings = DEFAULTS,
         name: str = "a",
         api: Api | None = None,
         clock: Clock | None = None,
@@ -117,6 +120,7 @@ class Operator:
         self.clock: Clock = cluster.clock if clock is None else clock
         self._read_input = read_input
         self._watcher = watcher
+        self._settings = settings
         self._compile_with = compile_with
         """Gives a plan that the caller has compiled already; None: compile it here."""
         self._watch = Watch(cluster, lister=self.api, shown=shown)
@@ -249,7 +253,7 @@ class Operator:
             self._ledger.resolved(flow, doubt, found=self._find(kind, flow.seen.namespace, reference.name))
             if flow.uid not in self.flows:
                 return None
-        observed, decision = decide(flow, now, compile_with=self._compile_with)
+        observed, decision = decide(flow, now, compile_with=self._compile_with, settings=self._settings)
         if self._watcher is not None:
             self._watcher(flow, observed, now, decision)
         flow.rings_at = self._true(decision.wake_at)
@@ -413,7 +417,7 @@ class Operator:
             case ReadResult(step, attempt):
                 seen = self._ledger.unread_result(flow, step, attempt)
                 if seen is not None:
-                    self._ledger.read_result(flow, step, seen, result=self._result(flow, seen))
+                    self._ledger.read_result(flow, step, seen, found=self._messages(flow, seen))
             case ReadOrigin(name, uid):
                 found = self._find("JobFlow", flow.seen.namespace, name)
                 same = found is not None and found["metadata"]["uid"] == uid
@@ -422,10 +426,10 @@ class Operator:
             case never:
                 assert_never(never)
 
-    def _result(self, flow: Flow, seen: Seen) -> Lookup:
+    def _messages(self, flow: Flow, seen: Seen) -> Messages:
         """A fresh read of the Job's Pods: the watch may be behind."""
         pods = self.api.list("Pod", flow.seen.namespace, labels={"batch.kubernetes.io/controller-uid": seen.uid})
-        return termination_result(pods.items, self._ledger.container_of(seen))
+        return read_messages(pods.items, container=self._ledger.container_of(seen))
 
     def _find(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as the server has it now; None if there is none. Raises ApiError for any other answer."""

@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
+from zenflow_core.reasons import StoredArtifact
+
 JOB_DURATION: Final = timedelta(seconds=10)
 """How long a Job runs unless a seed or a script says otherwise."""
 
@@ -45,6 +47,11 @@ class JobEnding:
     message: str | None = field(default=None, kw_only=True)
     reason: str = field(default="", kw_only=True)
     disruption: str = field(default="", kw_only=True)
+    artifacts: Mapping[str, StoredArtifact | None] = field(factory=dict, kw_only=True)
+    """How output artifacts were stored, None: not at all; any other one as `artifacts.stored_by` makes it up.
+    Only asked where a Job carries artifacts."""
+    upload_failure: str = field(default="", kw_only=True)
+    """Why the artifacts of a run that succeeded could not be stored; empty: they were."""
 
 
 @frozen
@@ -168,6 +175,8 @@ class ScriptedEnding:
     message: str | None = field(default=None, kw_only=True)
     reason: str = field(default="", kw_only=True)
     disruption: str = field(default="", kw_only=True)
+    artifacts: Mapping[str, StoredArtifact | None] = field(factory=dict, kw_only=True)
+    upload_failure: str = field(default="", kw_only=True)
 
 
 @frozen
@@ -216,6 +225,8 @@ class ScriptedOutcomes:
             message=entry.message,
             reason=entry.reason,
             disruption=entry.disruption,
+            artifacts=entry.artifacts,
+            upload_failure=entry.upload_failure,
         )
 
     def approval(self, step: str) -> Decision:

@@ -143,13 +143,14 @@ def simulate(
         read_input=lambda ref: _read(world, ref, namespace),
         watcher=recorder,
         compile_with=lambda obj: plan if obj["metadata"]["generation"] == 1 else None,
+        settings=plan.settings,
     )
     with cluster.without_hooks():
         obj = cluster.create("JobFlow", write_flow(flow), namespace=namespace)
     name = obj["metadata"]["name"]
     if dump is not None:
         operator.look()
-        dump(write_header(flow, operator.flows[obj["metadata"]["uid"]].seen))
+        dump(write_header(flow, operator.flows[obj["metadata"]["uid"]].seen, settings=plan.settings))
     while True:
         operator.call()
         if recorder.decisions & _COMPACT == 0:

@@ -67,7 +67,7 @@ def steps(draw: st.DrawFn, index: int, earlier: Sequence[dict[str, Any]], prefix
         step["retryPolicy"] = draw(retry_policies())
     if draw(st.integers(0, 3)) == 0:
         step["outputs"] = {"parameters": [{"name": "out", "valueFrom": {"jsonPath": "$.out"}}]}
-    givers = [e["name"] for e in earlier if e["name"] in deps and "outputs" in e]
+    givers = [e["name"] for e in earlier if e["name"] in deps and "parameters" in e.get("outputs", {})]
     inputs: list[dict[str, Any]] = []
     reads: bool = draw(st.booleans())
     if givers and reads:
@@ -77,10 +77,25 @@ def steps(draw: st.DrawFn, index: int, earlier: Sequence[dict[str, Any]], prefix
         inputs.append({"name": "given", "valueFrom": source})
     if draw(st.integers(0, 5)) == 0:
         inputs.append({"name": "setting", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "level"}}})
+    _add_artifacts(draw, step, [e for e in earlier if e["name"] in deps])
     if inputs:
-        step["inputs"] = {"parameters": inputs}
+        step.setdefault("inputs", {})["parameters"] = inputs
         return step | {"template": _template_with([i["name"] for i in inputs])}
     return step | {"template": _TEMPLATE}
+
+
+def _add_artifacts(draw: st.DrawFn, step: dict[str, Any], before: Sequence[dict[str, Any]]) -> None:
+    """Sometimes an output artifact, and often what a step before it makes as an input."""
+    if draw(st.integers(0, 3)) == 0:
+        optional, stored = draw(st.booleans()), draw(st.booleans())
+        made: dict[str, Any] = {"name": "made", "path": "/out/made", "optional": optional}
+        if stored:
+            made["s3"] = {"bucket": "b", "key": step["name"]}
+        step.setdefault("outputs", {})["artifacts"] = [made]
+    makers = [e["name"] for e in before if "artifacts" in e.get("outputs", {})]
+    if makers:
+        optional = draw(st.booleans())
+        step["inputs"] = {"artifacts": [{"name": "had", "from": f"{makers[0]}/made", "optional": optional}]}
 
 
 @st.composite
@@ -153,7 +168,13 @@ def outcomes(draw: st.DrawFn) -> DrawnOutcomes:
     """How Jobs end and people decide: at awkward instants, often failing."""
     after = st.sampled_from((1, 2, 5, 10, 30, 31, 100)).map(lambda s: timedelta(seconds=s))
     codes = st.sampled_from((0, 0, 0, 1, 137))
-    ending = st.builds(JobEnding, after=after, exit_code=codes)
+    ending = st.builds(
+        JobEnding,
+        after=after,
+        exit_code=codes,
+        artifacts=st.sampled_from(({}, {}, {"made": None})),
+        upload_failure=st.sampled_from(("", "", "", "the bucket does not exist")),
+    )
     decision = st.one_of(
         st.builds(ApprovalGiven, after=after, by=st.just("ann")),
         st.builds(ApprovalRefused, after=after, why=st.just("no"), by=st.just("bob")),

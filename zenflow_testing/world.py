@@ -16,11 +16,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final, TypeAlias, assert_never
 
+from attrs import evolve
+
 from zenflow_core.instants import rfc3339
-from zenflow_core.names import approval_key, approver_key, rejection_key
+from zenflow_core.names import OUTPUTS_CONTAINER, approval_key, approver_key, rejection_key
 from zenflow_core.reading import main_container, parse_attempt
 from zenflow_core.spec import StepName
 from zenflow_testing import job_controller as controller
+from zenflow_testing.artifacts import UPLOAD_EXIT_CODE, moves_artifacts, report_of
 from zenflow_testing.clock import EPOCH
 from zenflow_testing.cluster import FOREGROUND, Cluster, Event, EventType
 from zenflow_testing.demands import NOTHING_ASKED, Demand, message_of
@@ -89,6 +92,7 @@ class _Life(_Plot):
         "flow_uid",
         "goal",
         "ignored",
+        "moves_artifacts",
         "name",
         "namespace",
         "next",
@@ -111,6 +115,7 @@ class _Life(_Plot):
         self.flow_uid = flow_uid
         self.attempt = attempt
         self.spec: Mapping[str, Any] = job["spec"]
+        self.moves_artifacts = moves_artifacts(job["spec"]["template"]["spec"])
         self.stage = _Stage.NEW
         self.started_at = EPOCH
         self.deleting = False
@@ -413,7 +418,7 @@ class World:
         self._run(life)
 
     def _has_pod(self, life: _Life) -> bool:
-        return self._pods is PodDetail.ALWAYS or life.step in self._demands
+        return self._pods is PodDetail.ALWAYS or life.step in self._demands or life.moves_artifacts
 
     def _next_ending(self, life: _Life) -> JobEnding:
         return self._outcomes.job(life.step, life.attempt + self._ignored.get((life.flow_uid, life.step), 0))
@@ -443,9 +448,26 @@ class World:
         """The Pod ends as its outcome says."""
         ending = life.ending
         end = PodEnd(ending.exit_code, self._message(life), reason=ending.reason, disruption=ending.disruption)
+        if life.moves_artifacts and not ending.exit_code:
+            end = self._stored(life, job, end)
         if life.pod:
             self._end_pod(life.namespace, life.pod, end)
         self._pod_ended(life, job, end=end)
+
+    def _stored(self, life: _Life, job: Object, end: PodEnd) -> PodEnd:
+        """The end of a Pod whose main container has succeeded, so that its artifacts are stored."""
+        report = report_of(
+            job["spec"]["template"]["spec"],
+            flow_uid=life.flow_uid,
+            step=life.step,
+            attempt=life.attempt,
+            said=life.ending.artifacts,
+        )
+        if report is None:
+            return end
+        if life.ending.upload_failure:
+            report = UPLOAD_EXIT_CODE, life.ending.upload_failure
+        return evolve(end, exit_code=report[0], transfer=report[1])
 
     def _message(self, life: _Life) -> str:
         """The termination message of a run."""
@@ -487,7 +509,7 @@ class World:
         verdict = controller.verdict(
             spec,
             end,
-            container=main_container(spec["template"]["spec"]),
+            container=main_container(spec["template"]["spec"]) if end.transfer is None else OUTPUTS_CONTAINER,
             pod=f"{life.namespace}/{controller.pod_name(life.name, life.pods - 1)}",
         )
         if verdict is None:

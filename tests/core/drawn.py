@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.core.builders import at
 from zenflow_core import reasons as r
 from zenflow_core.plan import ConfigMapKey
-from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, OutputValue
+from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, OutputValue, StoredArtifact
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch
 
 UNKNOWN = (r.UnknownCause, r.UnknownHold)
-NOT_STORED = ("outputs", "reads")
+NOT_STORED = ("outputs", "reads", "artifacts")
 
 instants = st.integers(-100_000, 10_000_000).map(lambda s: at("10:00:00") + timedelta(seconds=s))
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -55,6 +55,7 @@ flow_causes = one_of_each(plain(FlowCause))
 flow_holds = one_of_each(plain(FlowHold))
 failures = one_of_each(plain(AttemptFailure))
 values = st.builds(OutputValue, texts, json=st.booleans())
+stored = st.builds(StoredArtifact, st.text("0123456789abcdef", min_size=64, max_size=64), counts, texts)
 watches = st.builds(Stopwatch, counts.map(lambda s: timedelta(seconds=s)), st.none() | instants)
 
 records: st.SearchStrategy[StepRecord] = st.builds(
@@ -71,6 +72,7 @@ records: st.SearchStrategy[StepRecord] = st.builds(
     failure=st.none() | failures,
     outputs=st.none() | st.dictionaries(texts, values, min_size=1, max_size=3),
     reads=st.none() | st.dictionaries(texts, values, min_size=1, max_size=3),
+    artifacts=st.none() | st.dictionaries(texts, stored, min_size=1, max_size=3),
     approver=texts,
     cause=st.none() | causes,
     holds=st.lists(holds, max_size=3).map(tuple),

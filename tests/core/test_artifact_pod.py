@@ -132,6 +132,7 @@ def test_an_output_moves_main_before_the_upload() -> None:
             "name": "model",
             "from": "/zenflow/outputs/0/model.bin",
             "optional": False,
+            "location": "s3://models/nightly/model.tar.gz",
             "s3": S3_ORDER,
             "archive": {"format": "tar", "compression": "none"},
         }
@@ -225,6 +226,7 @@ def test_an_output_without_a_store_goes_to_the_claim() -> None:
             "name": "rows",
             "from": "/zenflow/outputs/0/rows",
             "optional": False,
+            "location": "claim:train/rows",
             "claim": "/zenflow/claim/train/rows",
         }
     ]

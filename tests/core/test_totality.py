@@ -62,6 +62,7 @@ def sighting(draw: st.DrawFn, attempt: int) -> Seen | Gone | Refused:
         nudge=draw(st.booleans()),
         kept_until=draw(st.none() | instants),
         result=draw(results),
+        transfer=draw(results),
     )
     match draw(st.integers(0, 4)):
         case 0:

@@ -469,6 +469,8 @@ ARTIFACTS = [
           step(type="Manual", outputs=output_artifact())),
     finds("ZF710", "spec.steps[0].inputs.artifacts[1].path", "is also the path of", "own path",
           step(inputs={"artifacts": [{"name": "a", "path": "/d", "s3": S3}, {"name": "b", "path": "/d/", "s3": S3}]})),
+    finds("ZF711", "spec.steps[0].outputs.artifacts", "the report on 30 artifacts may have", "one directory",
+          step(outputs={"artifacts": [{"name": f"part-{i:02}", "path": f"/o/{i}"} for i in range(30)]})),
     finds("ZF401", f"{OUTPUT_ARTIFACT}.name", "'a_b' is not a legal artifact name", "'a-b'",
           step(outputs=output_artifact(name="a_b"))),
     finds("ZF202", "spec.steps[0].outputs.artifacts[1].name", "taken by", "rename",
@@ -489,6 +491,10 @@ RESOURCES = [
     finds("ZF801", f"{CLAIM}.metadata.name", "no name", "<flow>-<name>", step(),
           resourceTemplates={"volumeClaimTemplates": [claim()["resourceTemplates"]["volumeClaimTemplates"][0]
                                                       | {"metadata": {}}]}),
+    finds("ZF801", f"{CLAIM}.metadata.name", "is the claim that the flow's artifacts", "rename",
+          step(outputs=output_artifact()),
+          resourceTemplates={"volumeClaimTemplates": [claim()["resourceTemplates"]["volumeClaimTemplates"][0]
+                                                      | {"metadata": {"name": "zenflow-artifacts"}}]}),
     finds("ZF801", f"{CLAIM}.kind", "found 'Volume'", "PersistentVolumeClaim", step(),
           resourceTemplates={"volumeClaimTemplates": [claim()["resourceTemplates"]["volumeClaimTemplates"][0]
                                                       | {"kind": "Volume"}]}),

@@ -12,6 +12,7 @@ from zenflow_core.compile import compile_plan
 from zenflow_core.observation import Absent, Lookup, Observed, Present
 from zenflow_core.plan import ConfigMapKey, Plan
 from zenflow_core.reconcile import Decision
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
 from zenflow_core.state import FlowState
 from zenflow_testing.clock import EPOCH, VirtualClock
@@ -26,11 +27,11 @@ TURNS = 5_000
 """A run that takes more turns than this does not end."""
 
 
-def compiled(manifest: Mapping[str, Any]) -> tuple[JobFlow, Plan]:
+def compiled(manifest: Mapping[str, Any], settings: Settings = DEFAULTS) -> tuple[JobFlow, Plan]:
     """The drawn manifest as flow and plan; drawn flows are valid."""
     flow = read_flow(manifest)
     assert isinstance(flow, JobFlow), flow
-    plan = compile_plan(flow)
+    plan = compile_plan(flow, settings=settings)
     assert isinstance(plan, Plan), plan
     return flow, plan
 
@@ -67,8 +68,9 @@ class Run:
         watcher: Watcher | None = None,
         deaths: Callable[[int], bool] = lambda _: False,
         start: datetime = EPOCH,
+        settings: Settings = DEFAULTS,
     ) -> None:
-        self.flow, self.plan = compiled(manifest)
+        self.flow, self.plan = compiled(manifest, settings)
         self.manifest = manifest
         self.clock = VirtualClock(start)
         self.cluster = Cluster(self.clock)

@@ -12,36 +12,40 @@ from tests.laws.runs import Run, shifted
 from zenflow_core.dump import told
 from zenflow_core.observation import NOTHING, Observed
 from zenflow_core.reconcile import advance, reconcile
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.state import StepPhase
 from zenflow_testing.clock import EPOCH
 from zenflow_testing.laws import LawCheck
 from zenflow_testing.strategies import DrawnOutcomes, manifests, outcomes
 
 RUNS = 150
+SETTINGS = st.sampled_from((DEFAULTS, Settings(artifact_image="zenflow:1")))
 
 
 @settings(max_examples=RUNS)
-@given(manifests(), outcomes())
-def test_every_decision_keeps_every_law(manifest: dict[str, Any], drawn: DrawnOutcomes) -> None:
-    """Twins, memory, awake, silence, quiet, reasons, order, absorbing, slots and fence; and every flow ends."""
+@given(manifests(), outcomes(), SETTINGS)
+def test_every_decision_keeps_every_law(manifest: dict[str, Any], drawn: DrawnOutcomes, ours: Settings) -> None:
+    """Twins, memory, awake, silence, quiet, reasons, order, absorbing, slots, fence, artifacts; every flow ends."""
     check = LawCheck()
-    state = Run(manifest, drawn, watcher=check).play()
+    state = Run(manifest, drawn, watcher=check, settings=ours).play()
     assert check.asked["decisions"] >= 1
     assert all(record.settled for record in state.records)
 
 
 @settings(max_examples=RUNS)
-@given(manifests(), outcomes(), st.lists(st.integers(1, 40), max_size=12))
-def test_a_crash_anywhere_changes_nothing(manifest: dict[str, Any], drawn: DrawnOutcomes, deaths: list[int]) -> None:
+@given(manifests(), outcomes(), st.lists(st.integers(1, 40), max_size=12), SETTINGS)
+def test_a_crash_anywhere_changes_nothing(
+    manifest: dict[str, Any], drawn: DrawnOutcomes, deaths: list[int], ours: Settings
+) -> None:
     """Cut the execution of any decision after any prefix and restart from what is recorded.
 
     The laws hold throughout, no Job is created twice, and, where time does not
     decide (a crash costs a second), the flow ends as in the calm run.
     """
     timeless = _timeless(manifest)
-    calm = Run(timeless, drawn)
+    calm = Run(timeless, drawn, settings=ours)
     calm.play()
-    shaken = Run(timeless, drawn, watcher=LawCheck(), deaths=set(deaths).__contains__)
+    shaken = Run(timeless, drawn, watcher=LawCheck(), deaths=set(deaths).__contains__, settings=ours)
     shaken.play()
     assert shaken.summary() == calm.summary()
     assert sorted(shaken.created) == sorted(calm.created)

@@ -14,6 +14,7 @@ import pytest
 from attrs import frozen
 
 from tests.core.builders import TEMPLATE, manifest, manual, retry, step
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError, Target, forbidden, invalid, required
 from zenflow_testing.laws import LawCheck
@@ -33,6 +34,7 @@ class Story:
     script: Script = Script()
     happenings: Sequence[Happening] = ()
     prepare: Deed | None = None
+    settings: Settings = DEFAULTS
 
 
 def runs(seconds: int, code: int = 0, **outputs: Any) -> ScriptedEnding:
@@ -94,6 +96,8 @@ CLAIM = {
     "metadata": {"name": "data"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
 }
+
+S3 = {"bucket": "builds", "key": "nightly/log.tar"}
 
 STORIES = (
     Story(
@@ -269,6 +273,39 @@ STORIES = (
         "Objects of resourceTemplates are there before the first step.",
         manifest(step("build"), resourceTemplates={"volumeClaimTemplates": [CLAIM]}),
     ),
+    Story(
+        "artifacts",
+        "The claim comes first; an upload that fails is a failed attempt; what the next one stores the next steps get.",
+        manifest(
+            step(
+                "build",
+                outputs={
+                    "artifacts": [{"name": "app", "path": "/out/app"}, {"name": "log", "path": "/out/log", "s3": S3}]
+                },
+                retryPolicy=retry(1, 10),
+            ),
+            step("test", "build", inputs={"artifacts": [{"name": "app", "from": "build/app"}]}),
+            step("file", "build", inputs={"artifacts": [{"name": "log", "from": "build/log"}]}),
+        ),
+        steps(build=(ScriptedEnding(timedelta(seconds=40), upload_failure="the disk is full"), runs(40))),
+        settings=Settings(artifact_image="zenflow:1"),
+    ),
+    Story(
+        "artifacts-not-left",
+        "An optional artifact that was not left: who can do without it runs, who cannot fails, and says why.",
+        manifest(
+            step("build", outputs={"artifacts": [{"name": "log", "path": "/out/log", "s3": S3, "optional": True}]}),
+            step("mail", "build", inputs={"artifacts": [{"name": "log", "from": "build/log", "optional": True}]}),
+            step(
+                "file",
+                "build",
+                inputs={"artifacts": [{"name": "log", "from": "build/log"}]},
+                continueOnFailure=True,
+            ),
+        ),
+        steps(build=(ScriptedEnding(timedelta(seconds=40), artifacts={"log": None}),)),
+        settings=Settings(artifact_image="zenflow:1"),
+    ),
 )
 
 
@@ -279,6 +316,7 @@ def text_of(story: Story) -> str:
         happenings=story.happenings,
         prepare=story.prepare,
         watcher=LawCheck(),
+        settings=story.settings,
     )
     return f"# {story.about}\n\n{life}"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles
+from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles, location_of
+from zenflow_core.artifact_report import largest_report
 from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.policies import Carrier
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
 from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
 from zenflow_core.checks.templates import where_used
+from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
 from zenflow_core.spec import InputArtifact, OutputArtifact, S3Location
 
 
@@ -40,11 +42,29 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
         _check_path(output.path, where, places, report)
         if output.s3 is not None:
             _check_s3(output.s3, f"{where}.s3", report)
+    if outputs:
+        _check_report(outputs, step.name, f"{path}.outputs.artifacts", report)
     if carrier.job is not None:
         pod = mapping(mapping(mapping(carrier.job, "spec"), "template"), "spec")
         for obstacle in artifact_obstacles(pod, inputs=inputs, outputs=outputs):
             place, within = where_used(step, path, f"spec.{obstacle.path}")
             report.add("ZF708", place, within + obstacle.what, obstacle.fix)
+
+
+def _check_report(outputs: tuple[OutputArtifact, ...], step: str, path: str, report: Report) -> None:
+    """What the Pod will say about its artifacts has to fit into one termination message."""
+    size = largest_report({made.name: location_of(made, step=step) for made in outputs})
+    if size > TERMINATION_MESSAGE_BYTES:
+        what = (
+            f"the report on {len(outputs)} artifacts may have {size} bytes with their names and locations, "
+            f"a termination message has {TERMINATION_MESSAGE_BYTES}"
+        )
+        report.add("ZF711", path, what, "put several files into one directory and make that the artifact")
+
+
+def claims_artifacts(graph: Graph) -> bool:
+    """Whether some output artifact goes to no other store than the flow's own claim."""
+    return any(made.s3 is None for row in range(len(graph.steps)) for made in _declared(row, graph))
 
 
 def _check_names(names: list[str], path: str, report: Report) -> None:

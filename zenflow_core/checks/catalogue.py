@@ -183,8 +183,17 @@ RULES: Final[Mapping[str, RuleInfo]] = {
     ),
     "ZF709": _error("artifact-manual", "A Manual step has artifacts.", "Move them to a Job step."),
     "ZF710": _error("artifact-overlap", "Two artifacts of one list have the same path.", "Give each its own path."),
+    "ZF711": _error(
+        "artifact-report",
+        "The report on a step's output artifacts may not fit into a termination message (4,096 bytes).",
+        "Make several files one artifact: a directory.",
+    ),
     # resources and size
-    "ZF801": _error("claim-template", "A volume claim template lacks what the API server asks for.", "Add it."),
+    "ZF801": _error(
+        "claim-template",
+        "A volume claim template lacks what the API server asks for, or is called as the claim for artifacts is.",
+        "Follow the message.",
+    ),
     "ZF802": _error("config-map-template", "A ConfigMap template is illegal.", "Correct it."),
     "ZF803": _error(
         "object-too-large",

@@ -8,8 +8,8 @@ from typing import Any
 from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.report import Report
 from zenflow_core.checks.syntax import is_data_key, shown
-from zenflow_core.limits import OBJECT_BYTES, STATUS_BYTES_PER_STEP
-from zenflow_core.names import is_subdomain
+from zenflow_core.limits import OBJECT_BYTES, STATUS_BYTES_PER_ARTIFACT, STATUS_BYTES_PER_STEP
+from zenflow_core.names import ARTIFACTS_CLAIM, is_subdomain
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.spec import ResourceTemplates
 
@@ -21,8 +21,11 @@ _METADATA_BYTES = 1024
 """What the API server adds to the object: uid, times, managedFields of two writers (measured, rounded up)."""
 
 
-def check_resources(resources: ResourceTemplates | None, report: Report) -> None:
-    """Volume claims and ConfigMaps that are created for the flow."""
+def check_resources(resources: ResourceTemplates | None, report: Report, *, claims_artifacts: bool) -> None:
+    """Volume claims and ConfigMaps that are created for the flow.
+
+    `claims_artifacts` says whether artifacts go to a claim of the flow that it makes itself.
+    """
     if resources is None:
         return
     base = "spec.resourceTemplates"
@@ -30,6 +33,9 @@ def check_resources(resources: ResourceTemplates | None, report: Report) -> None
     for index, claim in enumerate(resources.volume_claim_templates):
         path = f"{base}.volumeClaimTemplates[{index}]"
         _check_kind(claim, "v1", "PersistentVolumeClaim", path, "ZF801", report)
+        if claims_artifacts and mapping(claim, "metadata").get("name") == ARTIFACTS_CLAIM:
+            what = f"{shown(ARTIFACTS_CLAIM)} is the claim that the flow's artifacts without s3 are put on"
+            report.add("ZF801", f"{path}.metadata.name", what, "rename the template")
         _check_claim(mapping(claim, "spec"), f"{path}.spec", report)
     _check_named(resources.config_map_templates, f"{base}.configMapTemplates", "ZF802", report)
     for index, config_map in enumerate(resources.config_map_templates):
@@ -104,11 +110,11 @@ def _check_data(config_map: Mapping[str, Any], path: str, report: Report) -> Non
         report.add("ZF802", path, what, "split it, or put the data on a volume")
 
 
-def check_size(written_bytes: int, steps: int, distinct_templates: int, report: Report) -> int:
+def check_size(written_bytes: int, steps: int, distinct_templates: int, report: Report, *, artifacts: int = 0) -> int:
     """Whether the flow with its status fits into one object; the estimated bytes at its end."""
-    total = written_bytes + _METADATA_BYTES + steps * STATUS_BYTES_PER_STEP
+    status = steps * STATUS_BYTES_PER_STEP + artifacts * STATUS_BYTES_PER_ARTIFACT
+    total = written_bytes + _METADATA_BYTES + status
     if total > OBJECT_BYTES:
-        status = steps * STATUS_BYTES_PER_STEP
         what = (
             f"the flow will have about {total} bytes at its end ({written_bytes} as written and {status} of status for "
             f"{steps} steps), an object of the API server may have {OBJECT_BYTES}"

@@ -42,6 +42,7 @@ from zenflow_core.reasons.causes import (
     RetriedFrom,
     RetriesExhausted,
     RetryAbandoned,
+    StoredArtifact,
     UnknownCause,
     UpstreamUnmet,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "StatusTooLarge",
     "StepTimedOut",
     "Stopped",
+    "StoredArtifact",
     "Suspended",
     "Terminated",
     "TtlExpired",

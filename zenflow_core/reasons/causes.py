@@ -67,6 +67,17 @@ class OutputValue:
 
 
 @frozen
+class StoredArtifact:
+    """An artifact as it was stored at the end of the step that made it."""
+
+    sha256: str
+    """64 hexadecimal digits, of the bytes as they are stored."""
+    size_bytes: int
+    location: str
+    """`s3://<bucket>/<key>`, or `claim:<path>` on the flow's own volume claim."""
+
+
+@frozen
 class JobComplete:
     """The attempt's Job has the condition Complete and every declared output could be read.
 
@@ -76,6 +87,7 @@ class JobComplete:
     at: Instant
     outputs: Mapping[str, OutputValue] | None = None
     reads: Mapping[str, OutputValue] | None = None
+    artifacts: Mapping[str, StoredArtifact] | None = None
 
 
 @frozen
@@ -168,7 +180,7 @@ class ConditionInvalid:
 
 @frozen
 class InputMissing:
-    """A value that the step needs is not there (ConfigMap, key, or an output of a failed step)."""
+    """A value or artifact that the step needs is not there (ConfigMap, key, or an output of a failed step)."""
 
     at: Instant
     parameter: str
@@ -185,7 +197,7 @@ class InputInvalid:
 
 @frozen
 class OutputUnavailable:
-    """The step needs an output of a step that was Skipped, and has no default."""
+    """The step needs an output or artifact of a step that was Skipped, and has no default."""
 
     at: Instant
     parameter: str
@@ -194,7 +206,7 @@ class OutputUnavailable:
 
 @frozen
 class OutputMissing:
-    """The Job is Complete, but a declared output cannot be read from its document."""
+    """The Job is Complete, but a declared output cannot be read from its document, or an artifact was not stored."""
 
     at: Instant
     output: str
@@ -242,6 +254,7 @@ class RetriedFrom:
     flow: str
     outputs: Mapping[str, OutputValue] | None = None
     reads: Mapping[str, OutputValue] | None = None
+    artifacts: Mapping[str, StoredArtifact] | None = None
 
 
 @frozen

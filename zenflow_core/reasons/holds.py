@@ -71,7 +71,7 @@ class NeedsInput:
 
 @frozen
 class NeedsOutput:
-    """The Job is Complete; its termination message has to be read first."""
+    """The Job is Complete (or Failed, with artifacts to move); what its Pod left has to be read first."""
 
     attempt: int
     until: ClassVar[None] = None

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from zenflow_core.artifact_pod import Located, place_of
 from zenflow_core.manifests import Unbuildable, build_job
 from zenflow_core.observation import UNREAD, Absent, Present, Unread
-from zenflow_core.plan import ConfigMapKey, FixedValue, KeyRead, OutputRead, SecretEnv
+from zenflow_core.plan import ArtifactRead, ConfigMapKey, FixedValue, KeyRead, OutputRead, SecretEnv
 from zenflow_core.reasons import InputInvalid, InputMissing, NeedsInput, OutputUnavailable
 from zenflow_core.rules.dependencies import settled_upstream
+from zenflow_core.spec import Archive, S3Location
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
@@ -25,6 +27,8 @@ class Values:
     """Every input of a step that is not a Secret's, by name."""
 
     by_name: Mapping[str, str]
+    located: Mapping[str, Located | None] = field(factory=dict)
+    """Where its input artifacts from other steps are; None: it is optional, and not there."""
 
 
 _NONE = Values({})
@@ -36,7 +40,7 @@ def inputs(view: StepView) -> InputMissing | InputInvalid | OutputUnavailable | 
     Asked while the step waits, once everything upstream is settled, and again for a
     running step whose Job has never been seen: its body has to be built anew.
     """
-    if not view.step.inputs:
+    if not view.step.inputs and not view.step.artifact_reads:
         return None
     if view.record.phase is StepPhase.PENDING and not (settled_upstream(view) and view.flow.record.started_at):
         return None
@@ -60,12 +64,14 @@ def job_of(view: StepView, values: Values) -> dict[str, Any] | Unbuildable:
         view.record.attempt if running else view.record.attempt + 1,
         values=values.by_name,
         policy=view.flow.plan.pod_failure_policy,
+        artifact_image=view.flow.plan.settings.artifact_image,
+        located=values.located,
     )
 
 
 def resolve(view: StepView) -> Values | InputMissing | OutputUnavailable | NeedsInput:
     """All inputs of the step, or the first that is missing, or all that are still to be read."""
-    if not view.step.inputs:
+    if not view.step.inputs and not view.step.artifact_reads:
         return _NONE
     values: dict[str, str] = {}
     unread: list[ConfigMapKey] = []
@@ -92,7 +98,14 @@ def resolve(view: StepView) -> Values | InputMissing | OutputUnavailable | Needs
                 if not isinstance(found, str):
                     return found
                 values[wanted.name] = found
-    return NeedsInput(tuple(unread)) if unread else Values(values)
+    located: dict[str, Located | None] = {}
+    for read_from in view.step.artifact_reads:
+        place = _artifact(view, read_from)
+        if isinstance(place, InputMissing | OutputUnavailable):
+            return place
+        if not isinstance(place, _Uncarried):
+            located[read_from.name] = place
+    return NeedsInput(tuple(unread)) if unread else Values(values, located)
 
 
 def _output(view: StepView, parameter: str, read: OutputRead) -> str | InputMissing | OutputUnavailable:
@@ -110,3 +123,30 @@ def _output(view: StepView, parameter: str, read: OutputRead) -> str | InputMiss
         else f"the document of step {read.step} has nothing at {read.path}"
     )
     return InputMissing(record.finished_at or view.now, parameter, what)
+
+
+@frozen
+class _Uncarried:
+    """The artifact is there, but no bytes are moved: nobody knows where."""
+
+
+def _artifact(view: StepView, read: ArtifactRead) -> Located | _Uncarried | InputMissing | OutputUnavailable | None:
+    """Where the artifact is; None if it is optional and was never made."""
+    record = view.reader(read.rank)
+    at = record.finished_at or view.now
+    if record.phase is StepPhase.SUCCEEDED:
+        if view.flow.plan.settings.artifact_image is None:
+            return _Uncarried()
+        stored = (record.artifacts or {}).get(read.source.name)
+        place = None if stored is None else place_of(stored.location, read.source)
+        if stored is not None and place is not None:
+            archive = read.source.archive or Archive()
+            return Located(place, stored.sha256, stored.size_bytes, archive if isinstance(place, S3Location) else None)
+        what = f"step {read.step} left no artifact {read.source.name}"
+    else:
+        what = f"step {read.step}, which makes artifact {read.source.name}, is {record.phase.value}"
+    if read.optional:
+        return None
+    if record.phase is StepPhase.SKIPPED:
+        return OutputUnavailable(at, read.name, read.step)
+    return InputMissing(at, read.name, what)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from zenflow_core.observation import Absent, Origin, Unread
+from zenflow_core.artifact_pod import place_of
+from zenflow_core.observation import Absent, Origin, Takeover, Unread
 from zenflow_core.reasons import NeedsOrigin, RetriedFrom, RetrySourceMissing
+from zenflow_core.spec import S3Location
 from zenflow_core.views import FlowView, StepView
 
 
@@ -31,6 +33,17 @@ def retried(view: StepView) -> RetriedFrom | None:
         return None
     step = found.succeeded.get(view.step.name)
     started = view.flow.record.started_at
-    if step is None or started is None:
+    if step is None or started is None or not _artifacts_remain(view, step):
         return None
-    return RetriedFrom(started, source.name, outputs=step.outputs, reads=step.reads)
+    return RetriedFrom(started, source.name, outputs=step.outputs, reads=step.reads, artifacts=step.artifacts)
+
+
+def _artifacts_remain(view: StepView, step: Takeover) -> bool:
+    """Whether this flow can read what the step has left: the other flow's claim goes with that flow."""
+    if view.flow.plan.settings.artifact_image is None:
+        return True
+    stored = step.artifacts or {}
+    return all(
+        made.optional if made.name not in stored else isinstance(place_of(stored[made.name].location, made), S3Location)
+        for made in view.step.output_artifacts
+    )

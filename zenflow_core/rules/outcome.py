@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from zenflow_core.observation import Complete, Failed, Gone, Refused, Seen
+from zenflow_core.limits import MESSAGE_CHARACTERS
+from zenflow_core.observation import Complete, Failed, Gone, Present, Refused, Seen, Unread
 from zenflow_core.reasons import (
     AttemptFailure,
     JobComplete,
@@ -52,10 +53,21 @@ def outcome(view: StepView) -> Outcome | None:
             return _failed(view, JobLost(at))
         case Seen(outcome=Complete() as complete) as seen:
             return capture(view, seen, complete) if in_time(view, complete.at) else None
-        case Seen(outcome=Failed(at, reason, message)):
-            return _failed(view, JobFailed(at, reason, message))
+        case Seen(outcome=Failed() as failed) as seen:
+            return _job_failed(view, seen, failed)
         case Seen() as seen:
             return _suspended(view, seen)
+
+
+def _job_failed(view: StepView, seen: Seen, failed: Failed) -> Aftermath | NeedsOutput | None:
+    """The failure, with what the artifact containers say about it: the Job only knows that a Pod failed."""
+    message = failed.message
+    if view.step.carries_artifacts and view.flow.plan.settings.artifact_image is not None:
+        if isinstance(seen.transfer, Unread):
+            return NeedsOutput(seen.attempt) if in_time(view, failed.at) else None
+        if isinstance(seen.transfer, Present):
+            message = f"{seen.transfer.value[:MESSAGE_CHARACTERS]}; {message}"
+    return _failed(view, JobFailed(failed.at, failed.reason, message))
 
 
 def _failed(view: StepView, failure: AttemptFailure) -> Aftermath | None:

@@ -6,10 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
+from zenflow_core.artifact_report import read_report
 from zenflow_core.jsonpath import Ambiguous, Found, JsonPath, NotFound, compile_path, render
 from zenflow_core.limits import PARAMETER_VALUE_BYTES, SOURCE_DEPTH
-from zenflow_core.observation import Absent, Complete, Present, Seen, Unread
-from zenflow_core.reasons import JobComplete, NeedsOutput, OutputMissing, OutputValue
+from zenflow_core.names import OUTPUTS_CONTAINER
+from zenflow_core.observation import Absent, Complete, Lookup, Present, Seen, Unread
+from zenflow_core.reasons import JobComplete, NeedsOutput, OutputMissing, OutputValue, StoredArtifact
 from zenflow_core.views import StepView
 
 TERMINATION_MESSAGE_BYTES = 4096
@@ -17,16 +21,23 @@ TERMINATION_MESSAGE_BYTES = 4096
 
 
 def capture(view: StepView, seen: Seen, complete: Complete) -> JobComplete | OutputMissing | NeedsOutput:
-    """The step's outputs, and every path that some input names.
+    """The step's outputs and artifacts, and every path that some input names.
 
     A declared output that cannot be read fails the step; a path that only
     another step names is left out, and that step will say what it misses.
     """
     step = view.step
-    if not step.documented:
+    stores = bool(step.output_artifacts) and view.flow.plan.settings.artifact_image is not None
+    if not step.documented and not stores:
         return JobComplete(complete.at)
-    if isinstance(seen.result, Unread):
+    if (step.documented and isinstance(seen.result, Unread)) or (stores and isinstance(seen.transfer, Unread)):
         return NeedsOutput(seen.attempt)
+    answer = _documented(view, seen, complete) if step.documented else JobComplete(complete.at)
+    return _stored(view, seen.transfer, answer) if stores and isinstance(answer, JobComplete) else answer
+
+
+def _documented(view: StepView, seen: Seen, complete: Complete) -> JobComplete | OutputMissing:
+    step = view.step
     text = seen.result.value if isinstance(seen.result, Present) else None
     document = _document(seen, text)
     outputs: dict[str, OutputValue] = {}
@@ -41,6 +52,23 @@ def capture(view: StepView, seen: Seen, complete: Complete) -> JobComplete | Out
         if isinstance(value, OutputValue):
             reads[path] = value
     return JobComplete(complete.at, outputs, reads)
+
+
+def _stored(view: StepView, transfer: Lookup, answer: JobComplete) -> JobComplete | OutputMissing:
+    """The answer with the declared artifacts that the report of `zenflow-outputs` names."""
+    report: Mapping[str, StoredArtifact] | str
+    if isinstance(transfer, Present):
+        report = read_report(transfer.value)
+    else:
+        report = (transfer.why if isinstance(transfer, Absent) else "") or "no report was found"
+    stored: dict[str, StoredArtifact] = {}
+    for made in view.step.output_artifacts:
+        if not isinstance(report, str) and made.name in report:
+            stored[made.name] = report[made.name]
+        elif not made.optional:
+            why = report if isinstance(report, str) else f"{OUTPUTS_CONTAINER} did not report it"
+            return OutputMissing(answer.at, made.name, f"the artifact was not stored: {why}")
+    return evolve(answer, artifacts=stored) if stored else answer
 
 
 def _document(seen: Seen, text: str | None) -> Mapping[str, Any]:

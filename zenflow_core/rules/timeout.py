@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from zenflow_core.observation import Complete, Gone, Refused, Seen
+from zenflow_core.observation import Complete, Failed, Gone, Refused, Seen
 from zenflow_core.reasons import Instant, RunsUntil, StepTimedOut
 from zenflow_core.rules.retry import Aftermath, after_failure
 from zenflow_core.state import StepPhase
@@ -27,12 +27,13 @@ def in_time(view: StepView, at: Instant) -> bool:
 
 
 def completed(view: StepView) -> bool:
-    """Whether the attempt's Job was Complete in time, so that only its result is still to be read.
+    """Whether the attempt's Job was over in time, so that only what its Pod left is still to be read.
 
     Such a step has its outcome: no deadline and no failure of another step may end it.
+    (A Job that Failed is only read where artifacts are moved; else it has had its outcome by now.)
     """
     seen = view.attempt(view.record.attempt) if view.record.phase is StepPhase.RUNNING else None
-    return isinstance(seen, Seen) and isinstance(seen.outcome, Complete) and in_time(view, seen.outcome.at)
+    return isinstance(seen, Seen) and isinstance(seen.outcome, Complete | Failed) and in_time(view, seen.outcome.at)
 
 
 def timeout(view: StepView) -> Aftermath | RunsUntil | None:
