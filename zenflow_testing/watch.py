@@ -144,4 +144,3 @@ class Watch:
             del self._to_list[kind]
             self._unknown.discard(kind)
             yield Listed(kind, self._shown.objects(self._cluster, kind) if kind in self._shown.upto else listed)
-

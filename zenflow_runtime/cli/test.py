@@ -20,9 +20,7 @@ _CASE = re.compile(rb"^(?:history|expect)\s*:", re.MULTILINE)
 """What a case file has and a manifest has not, at its margin."""
 
 
-def run_cases(
-    terminal: Terminal, paths: tuple[str, ...], *, only: str | None, junit: str | None, verbose: bool
-) -> int:
+def run_cases(terminal: Terminal, paths: tuple[str, ...], *, only: str | None, junit: str | None, verbose: bool) -> int:
     """Play every case of `paths`; 0 if all passed, 1 if one failed, 2 if a file is no case or there is none."""
     if not paths:
         terminal.fail("name at least one case file or directory", "zenflow test PATH...")

@@ -276,6 +276,4 @@ def _without_ttl(job: Object) -> Mapping[str, Any]:
 def _answer(fault: Fault) -> ApiError:
     message = fault.message or f"{fault.reason or 'error'} (made by the case)"
     causes = () if fault.cause is None else (StatusCause(fault.cause, "", message),)
-    return ApiError(
-        fault.code, fault.reason, message=message, causes=causes, retry_after=fault.retry_after
-    )
+    return ApiError(fault.code, fault.reason, message=message, causes=causes, retry_after=fault.retry_after)

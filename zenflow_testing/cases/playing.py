@@ -144,7 +144,9 @@ class Stage:
         if made is None:
             if event.if_exists:
                 return None
-            raise Impossible(f"never created: {which} (flow {flow})")
+            refusal = self.refused.get(flow) or self.refused.get("")
+            because = f": the flow itself was refused: {refusal.message}" if refusal is not None else ""
+            raise Impossible(f"never created: {which} (flow {flow}){because}")
         job = self._journal.present(made)
         if job is None:
             if event.if_exists:
@@ -300,11 +302,14 @@ class Stage:
 
     def _saw(self, event: Event) -> None:
         """Deleting a Job deletes its Pods, also those that are slow to end: only `HoldDeletes` makes them slow."""
-        if event.kind == "Job" and "deletionTimestamp" in event.object["metadata"]:
+        if event.kind != "Job":
+            return
+        gone = event.type is EventType.DELETED
+        if gone or "deletionTimestamp" in event.object["metadata"]:
             for pod in self._pods(event.object):
                 if _DYING in (pod["metadata"].get("finalizers") or ()):
                     self._let_go(pod)
-        elif event.kind == "Job" and event.type is EventType.DELETED:
+        if gone:
             self._outputs.pop(event.uid, None)
 
     # The events
@@ -345,9 +350,8 @@ class Stage:
                 self._cluster.terminate_namespace(NAMESPACE)
             case h.JobEvent():
                 return self._play_job(event)
-            case (
-                (h.CacheFreeze() | h.CacheThaw() | h.CacheRewind() | h.WatchExpired())
-                | (h.OperatorCrash() | h.OperatorCrashOn() | h.OperatorStart() | h.ClockJump() | h.Poke())
+            case (h.CacheFreeze() | h.CacheThaw() | h.CacheRewind() | h.WatchExpired()) | (
+                h.OperatorCrash() | h.OperatorCrashOn() | h.OperatorStart() | h.ClockJump() | h.Poke()
             ):
                 raise AssertionError(f"{type(event).__name__} happens to the operator, not to the cluster")
             case never:

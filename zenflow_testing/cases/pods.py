@@ -133,4 +133,3 @@ def with_sidecars(pod_spec: Mapping[str, Any], event: PodPhase) -> Mapping[str, 
     if not injected:
         return pod_spec
     return {**pod_spec, "initContainers": [*(pod_spec.get("initContainers") or ()), *injected]}
-
