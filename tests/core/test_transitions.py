@@ -258,9 +258,22 @@ def test_a_resumed_job_goes_on_where_its_clock_stood() -> None:
     assert resumed.watch.expires_at(timedelta(seconds=60)) == at("11:00:20")
 
 
-def test_a_complete_job_without_outputs_leaves_none() -> None:
-    after = enter(FROM[RUNNING], r.JobComplete(NOW, {}, {}))
-    assert (after.outputs, after.reads) == (None, None)
+VALUES = {"v": r.OutputValue("1")}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reads"),
+    [
+        pytest.param({}, {}, id="neither"),
+        pytest.param(VALUES, {}, id="only its own outputs"),
+        pytest.param({}, VALUES, id="only what others read"),
+    ],
+)
+def test_what_a_complete_job_does_not_leave_is_none(
+    outputs: dict[str, r.OutputValue], reads: dict[str, r.OutputValue]
+) -> None:
+    after = enter(FROM[RUNNING], r.JobComplete(NOW, outputs, reads))
+    assert (after.outputs, after.reads) == (outputs or None, reads or None)
 
 
 @pytest.mark.parametrize(
