@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from zenflow_core.actions import DeleteFlow, NudgeJob, RecordStatus
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
 from zenflow_core.decision import Decision
@@ -31,6 +32,18 @@ def doubt_rows(flow: Flow) -> None:
         if known is None or isinstance(known, Refused):
             reference = row["jobRef"]
             flow.doubts[row["name"], row["attempt"]] = JobRef(reference["name"], reference["uid"])
+
+
+def lacks_fence(flow: Flow, decision: Decision) -> bool:
+    """Whether the decision acts on Jobs without recording anything first, from a view that may be an old one.
+
+    A list or a watch can be of the past, most of all a fresh process' first one: its status may call for Jobs of a
+    flow that has ended since. Then the flow has to be read by name before anything is done. Where a record comes
+    first, the record is the fence.
+    """
+    if flow.confirmed or not decision.actions or isinstance(decision.actions[0], RecordStatus):
+        return False
+    return any(not isinstance(action, NudgeJob | DeleteFlow) for action in decision.actions)
 
 
 def plan_of(flow: Flow, compile_with: Compiler | None = None, *, settings: Settings = DEFAULTS) -> Plan:

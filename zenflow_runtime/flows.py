@@ -64,6 +64,8 @@ class Flow:
     origin: OriginLookup = UNREAD
     changed_origin: bool = False
     status_refused_at: Instant | None = None
+    confirmed: bool = False
+    """The server has confirmed the version that `obj` is of: by taking a write based on it, or by a read by name."""
     recording: bool = False
     """A status write of ours is under way: what the watch shows meanwhile may be its echo."""
     held: Mapping[str, Any] | None = None

@@ -111,6 +111,7 @@ class Ledger:
             return  # our own acknowledged write lies over the cache until the watch has caught up
         if flow.state is not None and obj.get("status") != flow.obj.get("status"):
             flow.state = None  # somebody else wrote the status
+            flow.confirmed = False
             self._wake(flow)
         self.renew(flow, obj)
 
@@ -266,6 +267,7 @@ class Ledger:
     def recorded(self, flow: Flow, obj: Object) -> None:
         """The status write was answered with the flow as it now is."""
         flow.obj = obj
+        flow.confirmed = True
         self._publish(flow)
         self.end_record(flow)
 
@@ -345,6 +347,18 @@ class Ledger:
             self.learn(flow, *doubt, job=found)
         else:
             self.lose(flow, *doubt, uid=reference.uid)
+
+    def confirm(self, flow: Flow, found: Object | None) -> bool:
+        """A read by name, before an action that no record fences; whether what was decided may be done."""
+        if found is None or found["metadata"]["uid"] != flow.uid:
+            self.forget(flow.uid)
+            return False
+        flow.confirmed = True
+        if not newer(found["metadata"]["resourceVersion"], flow.resource_version):
+            return True
+        self.renew(flow, found)
+        self.drop_state(flow)
+        return False
 
     def drop_state(self, flow: Flow) -> None:
         """After a failed or uncertain action: the next decision reads everything anew."""

@@ -39,7 +39,7 @@ from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.status import read_origin
 from zenflow_core.termination import Messages, read_messages
 from zenflow_runtime.answers import refused, too_large
-from zenflow_runtime.deciding import Compiler, decide, doubt_rows
+from zenflow_runtime.deciding import Compiler, decide, doubt_rows, lacks_fence
 from zenflow_runtime.flows import Flow, newer
 from zenflow_runtime.ledger import Ledger
 from zenflow_testing.clock import Clock, SkewedClock
@@ -257,6 +257,10 @@ class Operator:
         if self._watcher is not None:
             self._watcher(flow, observed, now, decision)
         flow.rings_at = self._true(decision.wake_at)
+        if lacks_fence(flow, decision):
+            found = self._find("JobFlow", flow.seen.namespace, flow.seen.name)
+            if not self._ledger.confirm(flow, found):
+                return decision
         for action in decision.actions:
             if not self.perform(flow, action):
                 flow.state = None
@@ -310,6 +314,7 @@ class Operator:
             if not newer(current["metadata"]["resourceVersion"], flow.resource_version):
                 raise  # our view is not stale, so asking at once would change nothing
             self._ledger.renew(flow, current)
+            flow.confirmed = True
             return False
         self._ledger.recorded(flow, obj)
         return True
