@@ -119,9 +119,8 @@ class Reflector:
                 if error.code == EXPIRED and self._version is not None:
                     self._again("expired")
                     self._version = None
-                    if self._failures == 0:
-                        self._failures = 1
-                        continue
+                    if self.listed_at is None or self.moved_at - self.listed_at >= PAUSE_MAX:
+                        continue  # at once, unless the last list is so young that this would be a hot loop
                 else:
                     self._again("failed" if error.code else "lost")
                 pause = max(min(2.0**self._failures, PAUSE_MAX), float(error.retry_after or 0))
@@ -168,10 +167,10 @@ class Reflector:
                 self._heard()
                 async for batch in batches:
                     told = True
-                    self._failures = 0
                     self._heard()
                     for event in batch:
                         self._take(event)
+                        self._failures = 0
                     self._sink.settle()
                     quiet.deadline = anyio.current_time() + (
                         self._silence if self._bookmarked else self._watch_seconds + 15.0
