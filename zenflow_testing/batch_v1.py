@@ -54,6 +54,14 @@ CONTROLLER_UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 SELECTOR_LABEL = "batch.kubernetes.io/controller-uid"
 
 _MAX_INT32 = 2**31 - 1
+_INT32 = (
+    "parallelism",
+    "completions",
+    "backoffLimit",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+    "ttlSecondsAfterFinished",
+)
 _MANY_INDEXES = 100_000
 _PARALLEL_WITH_MANY_INDEXES = 10_000
 _POLICY_RULES = 20
@@ -111,6 +119,10 @@ def decode_job(body: Object, target: Target) -> Object:
     if not _validator().is_valid(template):
         template = _readable(template, target=target)
         body = {**body, **template}
+    for member in _INT32:
+        number = template["spec"].get(member)
+        if number is not None and not -_MAX_INT32 <= number <= _MAX_INT32:
+            raise _undecodable(body, ("spec", member), f"number {number} is none of type int32", target=target)
     for path, amount in _quantities(template["spec"]):
         if parse_quantity(amount) is None:
             raise bad_request(
@@ -209,6 +221,13 @@ def defaulted_job(job: Object) -> Object:
     return {**job, "metadata": metadata, "spec": spec}
 
 
+def job_as_read(job: Object) -> Object:
+    """The Job with its template's labels if it has none of its own: the generated ones show only after validation."""
+    labels = (job["spec"]["template"].get("metadata") or {}).get("labels")
+    metadata = job["metadata"]
+    return {**job, "metadata": {**metadata, "labels": labels}} if labels and not metadata.get("labels") else job
+
+
 def _with_condition_status(rule: Mapping[str, Any]) -> Mapping[str, Any]:
     patterns = rule.get("onPodConditions")
     if not patterns:
@@ -256,17 +275,25 @@ def _generated_selector(spec: Mapping[str, Any], metadata: Mapping[str, Any], *,
         extra = {k: v for k, v in (selector.get("matchLabels") or {}).items() if wanted.get(k) != v}
         if extra or selector.get("matchExpressions"):
             causes.append(wrong("spec.selector", selector, "`selector` not auto-generated"))
+        if extra:
+            _selects_its_pods(spec, causes=causes)
 
 
 def _manual_selector(spec: Mapping[str, Any], *, causes: Causes) -> None:
     selector = spec.get("selector")
     if selector is None:
         causes.append(required("spec.selector"))
-        return
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    wanted = selector.get("matchLabels") or {}
-    causes.extend(label_causes(wanted, "spec.selector.matchLabels"))
-    if not all(labels.get(key) == value for key, value in wanted.items()):
+    else:
+        causes.extend(label_causes(selector.get("matchLabels") or {}, "spec.selector.matchLabels"))
+    _selects_its_pods(spec, causes=causes)
+
+
+def _selects_its_pods(spec: Mapping[str, Any], *, causes: Causes) -> None:
+    selector = spec.get("selector")
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    wanted = (selector or {}).get("matchLabels") or {}
+    # A missing selector selects nothing, an empty one everything.
+    if selector is None or any((labels or {}).get(key) != value for key, value in wanted.items()):
         causes.append(wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
 
 
@@ -599,6 +626,10 @@ class JobRules:
     def defaulted(self, body: Object) -> Object:
         """See `defaulted_job`."""
         return defaulted_job(body)
+
+    def as_read(self, body: Object) -> Object:
+        """See `job_as_read`."""
+        return job_as_read(body)
 
     def create_causes(self, body: Object) -> Causes:
         """See `validate_job`."""

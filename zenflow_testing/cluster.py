@@ -489,12 +489,15 @@ class Cluster:
         causes.extend(info.rules.create_causes(created))
         if causes:
             raise errors.invalid(target, causes)
+        created = dict(info.rules.as_read(created))
+        metadata = created["metadata"]
         self._admit(kind, None, created)
         if metadata.get("resourceVersion"):
             raise errors.internal("resourceVersion should not be set on objects to be created")
         bucket = self._objects[kind].get(namespace, {})
         if metadata["name"] in bucket:
-            raise errors.already_exists(target)
+            here = bucket[metadata["name"]].obj["metadata"]
+            raise errors.already_exists(target, being_deleted="deletionTimestamp" in here)
         metadata["resourceVersion"] = str(self._version + 1)
         sizes = {name: jsonpatch.size_of(value) for name, value in created.items()}
         self._check_size(sizes, target)
@@ -588,10 +591,6 @@ class Cluster:
         here = entry.obj["metadata"]
         if metadata.get("uid", here["uid"]) != here["uid"]:
             raise _unmet(target, "UID", wanted=metadata["uid"], found=here["uid"])
-        if not metadata.get("resourceVersion") and info.status is StatusMode.CUSTOM:
-            raise errors.invalid(
-                target, [errors.wrong("metadata.resourceVersion", 0, "must be specified for an update")]
-            )
         return self._write(info, entry, jsonpatch.Patched(dict(body), None), subresource=subresource)
 
     def _patch(
@@ -612,8 +611,17 @@ class Cluster:
         except jsonpatch.PatchError as problem:
             raise errors.patch_not_applicable(info.target(name), str(problem)) from problem
         if not isinstance(patched.document, dict):
-            raise errors.bad_request("the patched object is not an object any more")
-        return self._write(info, entry, patched, subresource=subresource)
+            raise errors.patch_not_applicable(info.target(name), "the patched object is not an object any more")
+        if info.status is StatusMode.CUSTOM and not patched.document.get("kind"):
+            raise errors.invalid(errors.NOTHING, [errors.wrong("patch", "...", "Object 'Kind' is missing")])
+        _check_patched_names(patched.document, entry.obj)
+        try:
+            return self._write(info, entry, patched, subresource=subresource)
+        except ApiError as refusal:
+            if refusal.code != 400:
+                raise
+            # The object that a patch made cannot be read: that is the patch's fault, and the server says so.
+            raise errors.invalid(errors.NOTHING, [errors.wrong("patch", "...", refusal.message)]) from refusal
 
     def _write(self, info: KindInfo, entry: _Entry, patched: jsonpatch.Patched, *, subresource: str | None) -> Object:
         """Check the outcome of an update against the present object, and store what the request may change."""
@@ -623,9 +631,16 @@ class Cluster:
         if subresource is not None and (subresource != "status" or info.status is StatusMode.PLAIN):
             raise ApiError(404, "NotFound", message="the server could not find the requested resource")
         wanted = new.get("metadata")
-        if wanted is not before:
+        if wanted is not before or any(new.get(member) != old[member] for member in ("apiVersion", "kind")):
             wanted = _metadata_of(new, info)
             version = wanted.get("resourceVersion")
+            if not version and info.status is StatusMode.CUSTOM:
+                # The server takes the resource for the kind here.
+                plural = Target(info.group, info.plural, info.plural, before["name"])
+                cause = errors.wrong("metadata.resourceVersion", 0, "must be specified for an update")
+                raise errors.invalid(plural, [cause])
+            if version and not version.isdigit():
+                raise errors.internal(f'strconv.ParseUint: parsing "{version}": invalid syntax')
             if version and version != before["resourceVersion"]:
                 raise errors.conflict(
                     target,
@@ -660,6 +675,7 @@ class Cluster:
                 # Unknown fields were dropped, so what the patch said about sizes no longer holds.
                 stored = dict(decoded)
                 sizes = {name: jsonpatch.size_of(value) for name, value in stored.items()}
+                spec_changed = any(stored.get(k) != old.get(k) for k in {*stored, *old} - _IDENTITY - {"status"})
         causes: list[StatusCause] = []
         if metadata is not before:
             causes += metadata_update_causes(before, metadata, annotation_bytes=self.limits.annotation_bytes)
@@ -678,7 +694,8 @@ class Cluster:
         if marked and not stored["metadata"].get("finalizers") and entry.held_until is None:
             self._drop(info, stored)
             self._publish(EventType.DELETED, info.kind, stored)
-            return stored
+            # The watch tells of one more version; the answer does not.
+            return {**stored, "metadata": {**stored["metadata"], "resourceVersion": before["resourceVersion"]}}
         self._publish(EventType.MODIFIED, info.kind, stored)
         return stored
 
@@ -696,10 +713,7 @@ class Cluster:
         entry = self._entry(kind, namespace, name)
         here = entry.obj["metadata"]
         target = info.target(name)
-        if uid is not None and uid != here["uid"]:
-            raise _unmet(target, "UID", wanted=uid, found=here["uid"])
-        if resource_version is not None and resource_version != here["resourceVersion"]:
-            raise _unmet(target, "ResourceVersion", wanted=resource_version, found=here["resourceVersion"])
+        check_preconditions(target, here, uid=uid, resource_version=resource_version)
         kept = list(here.get("finalizers") or ())
         if propagation is not None:
             try:
@@ -770,13 +784,18 @@ class Cluster:
             return
         size = jsonpatch.size_of_members(sizes)
         if size > limit:
-            raise errors.too_large(f"limit is {limit} bytes, {target.resource} {target.name!r} has {size}", target)
+            # It is etcd that refuses, so this is no 413; that is for bodies that the server does not even read.
+            raise errors.store_refuses(f"limit is {limit} bytes, {target.resource} {target.name!r} has {size}")
 
 
 def _metadata_of(body: Object, info: KindInfo) -> Mapping[str, Any]:
     """The metadata of a body that is to be stored as this kind; 400 if it is another kind's or cannot be read."""
     for field, expected in (("apiVersion", info.api_version), ("kind", info.kind)):
         if body.get(field, expected) != expected:
+            if info.status is StatusMode.CUSTOM and field == "kind":
+                name = (body.get("metadata") or {}).get("name", "")
+                this = Target(info.group, info.plural, body[field], name)
+                raise errors.invalid(this, [errors.wrong(field, body[field], f"must be {expected}")])
             raise errors.bad_request(
                 f"{field} of the object ({body[field]}) does not match {info.api_version}, Kind={info.kind}"
             )
@@ -803,10 +822,10 @@ def _settled(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Mapping[st
     """The metadata that an update asks for, the server's own fields put back; `before` itself if nothing changes."""
     settled = {k: v for k, v in wanted.items() if v is not None and (v or k not in _OMITTED_WHEN_EMPTY)}
     settled.pop("selfLink", None)
-    for field in ("name", "namespace", "uid", "creationTimestamp"):
+    for field in ("name", "namespace", "uid"):
         if field in before and not settled.get(field):
             settled[field] = before[field]
-    for field in ("resourceVersion", "generation"):
+    for field in ("resourceVersion", "generation", "creationTimestamp"):
         if field in before:
             settled[field] = before[field]
         else:
@@ -838,3 +857,40 @@ def _unmet(target: Target, what: str, *, wanted: str, found: str) -> ApiError:
     return errors.conflict(
         target, f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
     )
+
+
+def check_preconditions(
+    target: Target, metadata: Mapping[str, Any], *, uid: str | None, resource_version: str | None
+) -> None:
+    """Refuse the delete of an object that is not the one it means: 409 Conflict."""
+    for what, wanted, found, happened in (
+        ("UID", uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", resource_version, metadata["resourceVersion"], "modified"),
+    ):
+        if wanted is not None and wanted != found:
+            # The server names the kind here, where all other conflicts name the resource.
+            raise errors.conflict(
+                Target(target.group, target.kind, target.kind, target.name),
+                f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found})."
+                f" The object might have been {happened}",
+            )
+
+
+def _check_patched_names(document: Mapping[str, Any], old: Object) -> None:
+    """Refuse a patch that would move the object to another name or namespace."""
+    before, metadata = old["metadata"], document.get("metadata")
+    if metadata is before or not (metadata is None or isinstance(metadata, Mapping)):
+        return
+    name = (metadata or {}).get("name")
+    if not name:
+        raise errors.bad_request(
+            f"the name of the object ({before['name']} based on URL) was undeterminable: name must be provided"
+        )
+    if name != before["name"]:
+        raise errors.bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({before['name']})"
+        )
+    if (metadata or {}).get("namespace") not in (None, "", before.get("namespace")):
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )

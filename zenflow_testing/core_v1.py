@@ -66,19 +66,31 @@ class DataRules(AnythingGoes):
                     problem = f"illegal base64 data in {member}.{key}"
                 if problem is not None:
                     raise _undecodable(self._kind, "v1", problem, target=target)
+        if self._kind == "Secret" and body.get("stringData"):
+            # Write-only: from here on it is data like any other.
+            text = {key: base64.b64encode(value.encode()).decode() for key, value in body["stringData"].items()}
+            kept = {name: value for name, value in body.items() if name != "stringData"}
+            return {**kept, "data": {**(body.get("data") or {}), **text}}
         return body
+
+    def defaulted(self, body: Object) -> Object:
+        """A Secret has a type."""
+        return {**body, "type": body.get("type") or "Opaque"} if self._kind == "Secret" else body
 
     def create_causes(self, body: Object) -> Causes:
         """Keys, and the size of all values together."""
         causes: Causes = []
         total = 0
+        for key in body.get("data") or {}:
+            if key in (body.get("binaryData") or {}):
+                causes.append(wrong(f"data[{key}]", key, "duplicate of key present in binaryData"))
         for member in (*self._text, *self._encoded):
             for key, value in (body.get(member) or {}).items():
                 if not _config_key(key):
                     causes.append(wrong(f"{member}[{key}]", key, _CONFIG_KEY))
                 total += len(value.encode()) if member in self._text else len(value) * 3 // 4 - value.count("=")
         if total > DATA_BYTES:
-            causes.append(too_long("", DATA_BYTES))
+            causes.append(too_long("[]", DATA_BYTES))
         return causes
 
     def update_causes(self, old: Object, new: Object) -> Causes:

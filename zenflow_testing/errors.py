@@ -132,9 +132,11 @@ def not_found(target: Target) -> ApiError:
     return ApiError(404, "NotFound", message=f'{target.resource} "{target.name}" not found', target=target)
 
 
-def already_exists(target: Target) -> ApiError:
-    """409: an object of that kind and name is there already."""
-    return ApiError(409, "AlreadyExists", message=f'{target.resource} "{target.name}" already exists', target=target)
+def already_exists(target: Target, *, being_deleted: bool = False) -> ApiError:
+    """409: an object of that kind and name is there already, or still."""
+    going = "object is being deleted: " if being_deleted else ""
+    message = f'{going}{target.resource} "{target.name}" already exists'
+    return ApiError(409, "AlreadyExists", message=message, target=target)
 
 
 def conflict(target: Target, why: str) -> ApiError:
@@ -151,6 +153,19 @@ def expired(message: str) -> ApiError:
 def too_large(why: str, target: Target = NOTHING) -> ApiError:
     """413: the object would not fit into the store."""
     return ApiError(413, "RequestEntityTooLarge", message=f"Request entity too large: {why}", target=target)
+
+
+def store_refuses(why: str) -> ApiError:
+    """500: etcd does not take an object that large.
+
+    A real server keeps `why` to itself; it is given as a cause here because a simulation is for finding out.
+    """
+    return ApiError(
+        500,
+        "",
+        message="etcdserver: request is too large",
+        causes=(StatusCause("UnexpectedServerResponse", "", why),),
+    )
 
 
 def invalid(target: Target, causes: Sequence[StatusCause]) -> ApiError:

@@ -23,6 +23,9 @@ class KindRules(Protocol):
     def defaulted(self, body: Object) -> Object:
         """The body with the defaults that the server fills in; its metadata is complete by then."""
 
+    def as_read(self, body: Object) -> Object:
+        """A valid new object as everybody will read it: with defaults that the server fills in when it reads."""
+
     def create_causes(self, body: Object) -> list[StatusCause]:
         """What is wrong with an object to be created."""
 
@@ -38,6 +41,10 @@ class AnythingGoes:
         return body
 
     def defaulted(self, body: Object) -> Object:
+        """The body as it is."""
+        return body
+
+    def as_read(self, body: Object) -> Object:
         """The body as it is."""
         return body
 

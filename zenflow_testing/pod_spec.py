@@ -43,6 +43,21 @@ _ENV_FIELDS = (
     "status.podIP",
     "status.podIPs",
 )
+_POD_FIELDS = frozenset(
+    {
+        *_ENV_FIELDS,
+        "metadata.annotations",
+        "metadata.labels",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.nominatedNodeName",
+    }
+)
+"""What a fieldPath may name at all; an environment variable can take only some of it."""
+_PROC_MOUNTS = ("Default", "Unmasked")
+_SECCOMP = ("Localhost", "RuntimeDefault", "Unconfined")
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -126,8 +141,7 @@ def _volumes(volumes: Sequence[Mapping[str, Any]], field: str, *, causes: Causes
         at = f"{field}[{index}]"
         found: Causes = []
         sources = [member for member, value in volume.items() if member != "name" and value is not None]
-        if not sources:
-            found.append(required(at, "must specify a volume type"))
+        # A volume without a source is an emptyDir.
         found.extend(not_allowed(f"{at}.{extra}", "may not specify more than 1 volume type") for extra in sources[1:])
         name = volume.get("name")
         if not name:
@@ -168,6 +182,8 @@ def _container(container: Mapping[str, Any], field: str, *, volumes: set[str], c
         causes.append(unsupported(f"{field}.imagePullPolicy", pull, _PULL_POLICIES))
     if resources := container.get("resources"):
         _resources(resources, f"{field}.resources", causes=causes)
+    if security := container.get("securityContext"):
+        _security(security, f"{field}.securityContext", causes=causes)
     restart = container.get("restartPolicy")
     if restart and restart not in _RESTART_POLICIES:
         causes.append(unsupported(f"{field}.restartPolicy", restart, _RESTART_POLICIES))
@@ -271,6 +287,9 @@ def _field_reference(reference: Mapping[str, Any], field: str, *, causes: Causes
     if subscripted is not None:
         key = subscripted[2].lower() if subscripted[1].endswith("annotations") else subscripted[2]
         causes.extend(wrong(field, key, problem) for problem in qualified_name(key))
+    elif path not in _POD_FIELDS:
+        detail = f"error converting fieldPath: field label not supported: {path}"
+        causes.append(wrong(f"{field}.fieldPath", path, detail))
     elif path not in _ENV_FIELDS:
         causes.append(unsupported(f"{field}.fieldPath", path, _ENV_FIELDS))
 
@@ -323,6 +342,7 @@ def _resources(resources: Mapping[str, Any], field: str, *, causes: Causes) -> N
             at = f"{field}.{member}[{name}]"
             causes.extend(wrong(at, name, problem) for problem in qualified_name(name))
             if "/" not in name and name not in _STANDARD_RESOURCES and not name.startswith("hugepages-"):
+                causes.append(wrong(at, name, "must be a standard resource type or fully qualified"))
                 causes.append(wrong(at, name, "must be a standard resource for containers"))
             value = parse_quantity(amount)
             if value is not None and value < 0:
@@ -340,6 +360,33 @@ def _resources(resources: Mapping[str, Any], field: str, *, causes: Causes) -> N
         elif wanted is not None and wanted > limit:
             detail = f"must be less than or equal to {name} limit of {limits[name]}"
             causes.append(wrong(f"{field}.requests", str(amount), detail))
+
+
+def _security(context: Mapping[str, Any], field: str, *, causes: Causes) -> None:
+    for member in ("runAsUser", "runAsGroup"):
+        number = context.get(member)
+        if number is not None and not 0 <= number <= _MAX_INT32:
+            causes.append(wrong(f"{field}.{member}", number, f"must be between 0 and {_MAX_INT32}, inclusive"))
+    mount = context.get("procMount")
+    if mount and mount not in _PROC_MOUNTS:
+        causes.append(unsupported(f"{field}.procMount", mount, _PROC_MOUNTS))
+    if (seccomp := context.get("seccompProfile")) is not None:
+        _seccomp(seccomp, f"{field}.seccompProfile", causes=causes)
+    if context.get("allowPrivilegeEscalation") is False:
+        cannot = "cannot set `allowPrivilegeEscalation` to false and"
+        if context.get("privileged"):
+            causes.append(wrong(field, context, f"{cannot} `privileged` to true"))
+        if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
+            causes.append(wrong(field, context, f"{cannot} `capabilities.Add` CAP_SYS_ADMIN"))
+
+
+def _seccomp(profile: Mapping[str, Any], field: str, *, causes: Causes) -> None:
+    kind = profile.get("type") or ""
+    if kind not in _SECCOMP:
+        causes.append(unsupported(f"{field}.type", kind, _SECCOMP))
+    elif kind == "Localhost" and not profile.get("localhostProfile"):
+        detail = "must be set when seccomp type is Localhost"
+        causes.append(required(f"{field}.localhostProfile", detail))
 
 
 def _watched(container: Mapping[str, Any], field: str, *, causes: Causes) -> None:

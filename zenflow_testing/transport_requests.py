@@ -117,7 +117,7 @@ def is_dry_run(query: Query) -> bool:
 
 
 def _dry_run_causes(values: list[str]) -> list[StatusCause]:
-    return [errors.unsupported("dryRun", value, ("All",)) for value in values if value != "All"]
+    return [errors.unsupported("dryRun", values, ("All",))] if any(value != "All" for value in values) else []
 
 
 def check_options(kind: str, query: Query, *, apply: bool) -> None:

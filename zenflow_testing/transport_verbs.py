@@ -12,10 +12,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from zenflow_testing import errors, jsonpatch
-from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Propagation
+from zenflow_testing.clock import timestamp
+from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Propagation, check_preconditions
 from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import Object, StatusMode
 from zenflow_testing.transport_apply import (
@@ -74,6 +75,9 @@ class _NotStoredError(ApiError):
         super().__init__(200, "", message="dry run")
         self.obj = obj
 
+
+_KEEPING: Final = {Propagation.FOREGROUND: FOREGROUND, Propagation.ORPHAN: ORPHAN}
+"""The finalizer by which a policy keeps what it deletes."""
 
 _Write: TypeAlias = Callable[[], Object]
 
@@ -185,6 +189,13 @@ class Verbs:
         if not isinstance(body, dict):
             raise errors.bad_request("couldn't get version/kind; json parse error: the body is not an object")
         resource = route.resource
+        missing = [what for what in ("kind", "apiVersion") if not body.get(what)]
+        if missing and resource.is_custom:
+            # What is built in is known by its path; a custom resource has to say what it is.
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {resource.info.kind}):"
+                f" Object '{missing[0]}' is missing"
+            )
         if body.get("apiVersion", resource.api_version) != resource.api_version:
             raise errors.bad_request(
                 f"the API version in the data ({body['apiVersion']}) does not match the expected API version"
@@ -208,7 +219,7 @@ class Verbs:
         if call.content_type == JSON_PATCH:
             most = jsonpatch.MAX_OPERATIONS
             if isinstance(patch, list) and len(patch) > most:
-                raise errors.too_large(f"the allowed maximum operations in a JSON patch is {most}, got {len(patch)}")
+                raise errors.too_large(f"The allowed maximum operations in a JSON patch is {most}, got {len(patch)}")
 
             def write() -> Object:
                 return cluster.patch_json(kind, namespace, name, patch, subresource=subresource)
@@ -326,7 +337,11 @@ class Verbs:
     def _delete(self, route: Route, name: str, *, options: DeleteOptions) -> Reply:
         kind, namespace = route.resource.info.kind, route.namespace or ""
         stored = self._deleted(route.resource, namespace, name, options=options)
-        if options.dry_run or self._live(kind, namespace, name) is not None:
+        if options.dry_run:
+            stays = "deletionTimestamp" in stored["metadata"]
+        else:
+            stays = self._live(kind, namespace, name) is not None
+        if stays:
             return Reply(200, route.resource.outbound(stored))
         details = {"name": name, "kind": route.resource.info.plural, "uid": stored["metadata"]["uid"]}
         if route.resource.group:
@@ -345,7 +360,7 @@ class Verbs:
                 # batch/v1 still has the default of its first days: a Job deleted without a policy leaves its Pods.
                 propagation = Propagation.ORPHAN
         if options.dry_run:
-            return self._not_deleted(resource, namespace, name, options=options)
+            return self._not_deleted(resource, namespace, name, options=evolve(options, propagation=propagation))
         return self._cluster.delete(
             kind,
             namespace,
@@ -378,21 +393,18 @@ class Verbs:
         obj = self._live(kind, namespace, name)
         if obj is None:
             raise errors.not_found(resource.target(name))
-        _check_preconditions(resource, obj, options=options)
-        return obj
-
-
-def _check_preconditions(resource: Resource, obj: Object, *, options: DeleteOptions) -> None:
-    here = obj["metadata"]
-    for what, wanted, found in (
-        ("UID", options.uid, here["uid"]),
-        ("ResourceVersion", options.resource_version, here["resourceVersion"]),
-    ):
-        if wanted is not None and wanted != found:
-            raise errors.conflict(
-                resource.target(here["name"]),
-                f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}",
-            )
+        check_preconditions(
+            resource.target(name), obj["metadata"], uid=options.uid, resource_version=options.resource_version
+        )
+        metadata = obj["metadata"]
+        kept = [each for each in metadata.get("finalizers") or () if each not in (FOREGROUND, ORPHAN)]
+        if options.propagation in _KEEPING:
+            kept.append(_KEEPING[options.propagation])
+        if not kept or "deletionTimestamp" in metadata:
+            return obj
+        mark = {"deletionTimestamp": timestamp(self._cluster.clock.now), "deletionGracePeriodSeconds": 0}
+        raised = {"generation": metadata["generation"] + 1} if "generation" in metadata else {}
+        return {**obj, "metadata": {**metadata, **mark, **raised, "finalizers": kept}}
 
 
 def _place(route: Route) -> tuple[str, str, str]:

@@ -72,10 +72,10 @@ def test_an_object_is_accepted(kind: str, made: dict[str, Any]) -> None:
         pytest.param("ConfigMap", body(immutable=True), {"data": {"a": "b"}}, 422, id="data of an immutable ConfigMap"),
         pytest.param("ConfigMap", body(immutable=True), {"immutable": None}, 422, id="the immutability itself"),
         pytest.param("ConfigMap", body(), {"data": {"a": "b"}}, 200, id="data of another ConfigMap"),
-        pytest.param("ConfigMap", body(), {"data": {"a": 1}}, 400, id="a number"),
+        pytest.param("ConfigMap", body(), {"data": {"a": 1}}, 422, id="a number"),
         pytest.param("PersistentVolumeClaim", claim(), {"spec": {"accessModes": ["ReadWriteMany"]}}, 422, id="modes"),
         pytest.param("PersistentVolumeClaim", claim(), {"spec": {"volumeName": "v"}}, 200, id="the volume it gets"),
-        pytest.param("Lease", body(spec={}), {"spec": {"renewTime": "2026-01-01"}}, 400, id="a renewal in days"),
+        pytest.param("Lease", body(spec={}), {"spec": {"renewTime": "2026-01-01"}}, 422, id="a renewal in days"),
     ],
 )
 def test_an_update_is_checked_too(kind: str, made: dict[str, Any], patch: dict[str, Any], code: int) -> None:
@@ -87,6 +87,15 @@ def test_an_update_is_checked_too(kind: str, made: dict[str, Any], patch: dict[s
     with pytest.raises(ApiError) as caught:
         cluster.patch_merge(kind, NS, "x", patch)
     assert caught.value.code == code
+
+
+def test_what_a_secret_is_told_in_text_is_data() -> None:
+    cluster = a_cluster()
+    made = cluster.create("Secret", body(data={"k": "eA==", "l": "eQ=="}, stringData={"k": "v"}), namespace=NS)
+    assert (made["data"], made["type"]) == ({"k": "dg==", "l": "eQ=="}, "Opaque")
+    merged = cluster.patch_merge("Secret", NS, "x", {"stringData": {"m": "w"}})
+    assert merged["data"] == {"k": "dg==", "l": "eQ==", "m": "dw=="}
+    assert "stringData" not in merged
 
 
 def test_a_bound_claim_may_grow() -> None:

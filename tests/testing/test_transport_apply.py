@@ -51,6 +51,7 @@ def holds(kind: str, obj: Any) -> dict[str, Any]:
     members = {name: value for name, value in obj.items() if name not in ("kind", "apiVersion", "metadata")}
     if kind == "Job":
         members = {"spec": {"backoffLimit": obj["spec"]["backoffLimit"]}}
+        metadata.pop("labels")  # those of its template
     return {**members, **({"metadata": metadata} if metadata else {})}
 
 

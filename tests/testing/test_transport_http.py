@@ -32,7 +32,12 @@ EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NS}/events"
 POD_SPEC = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.35"}]}
 POD = {"metadata": {"name": "p"}, "spec": POD_SPEC}
 JOB = {"metadata": {"name": "j"}, "spec": {"template": {"spec": POD_SPEC}}}
-FLOW = {"metadata": {"name": "f"}, "spec": {"steps": []}}
+FLOW = {
+    "apiVersion": "workflow.kube-zen.io/v1alpha1",
+    "kind": "JobFlow",
+    "metadata": {"name": "f"},
+    "spec": {"steps": []},
+}
 MAP = {"metadata": {"name": "m"}, "data": {"k": "v"}}
 
 
@@ -165,7 +170,7 @@ UNKNOWN = "the body of the request was in an unknown format - accepted media typ
             (
                 422,
                 "Invalid",
-                'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": supported values: "All"',
+                'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported values: "All"',
             ),
             id="a dry run of another kind",
         ),
@@ -323,7 +328,7 @@ def test_a_kind_of_ones_own_is_served() -> None:
     server = Server.__new__(Server)
     server.cluster, server.transport = cluster, ClusterTransport(cluster, kinds=[info])
     path = "/apis/example.com/v1/namespaces/x/widgets"
-    made = server.made(path, {"metadata": {"name": "w"}})
+    made = server.made(path, {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}})
     assert (made["kind"], made["apiVersion"]) == ("Widget", "example.com/v1")
     assert server.ask("GET", JOBS).status_code == 404
 
@@ -464,7 +469,9 @@ def test_options_come_in_the_body_or_in_the_query() -> None:
     wrong = {**options, "preconditions": {"uid": "another"}}
     code, reason, message = refusal(server.ask("DELETE", f"{JOBS}/j", wrong))
     assert (code, reason) == (409, "Conflict")
-    assert message.endswith(f"UID in precondition: another, UID in object meta: {job['metadata']['uid']}")
+    assert (
+        f"the UID in the precondition (another) does not match the UID in record ({job['metadata']['uid']})" in message
+    )
     stale = {**options, "preconditions": {"resourceVersion": "99"}}
     assert refusal(server.ask("DELETE", f"{JOBS}/j", stale))[:2] == (409, "Conflict")
     right = {**options, "preconditions": {"uid": job["metadata"]["uid"]}}
@@ -492,6 +499,21 @@ def test_the_first_refusal_ends_a_collections_delete() -> None:
 # Dry runs
 
 
+def test_a_dry_run_of_a_delete_shows_what_would_keep_the_object() -> None:
+    server = Server()
+    server.made(JOBS, JOB)
+    shown = server.ask("DELETE", f"{JOBS}/j", {"dryRun": ["All"], "propagationPolicy": "Foreground"}).json()
+    assert (shown["metadata"]["finalizers"], shown["metadata"]["generation"]) == (["foregroundDeletion"], 2)
+    assert "deletionTimestamp" not in server.ask("GET", f"{JOBS}/j").json()["metadata"]
+
+
+@pytest.mark.parametrize("missing", ["apiVersion", "kind"])
+def test_a_custom_resource_says_what_it_is(missing: str) -> None:
+    body = {name: value for name, value in FLOW.items() if name != missing}
+    assert refusal(Server().ask("POST", FLOWS, body))[:2] == (400, "BadRequest")
+    assert Server().ask("POST", MAPS, {"metadata": {"name": "m"}}).status_code == 201
+
+
 def test_a_dry_run_shows_what_would_be_and_changes_nothing() -> None:
     server = Server()
     made = server.made(FLOWS, FLOW)
@@ -505,7 +527,7 @@ def test_a_dry_run_shows_what_would_be_and_changes_nothing() -> None:
     put = server.ask("PUT", f"{FLOWS}/f", {**made, "spec": {"y": 1}}, dryRun="All").json()
     assert put["spec"] == {"y": 1}
     deleted = server.ask("DELETE", f"{FLOWS}/f", {"dryRun": ["All"], "preconditions": {"uid": uid}})
-    assert deleted.json()["metadata"]["name"] == "f"
+    assert (deleted.json()["status"], deleted.json()["details"]["name"]) == ("Success", "f")
     assert asked == ["JobFlow", "JobFlow"]
     assert len(server.cluster.admissions) == 1
     assert server.ask("GET", f"{FLOWS}/f").json() == made
