@@ -42,13 +42,15 @@ class Of:
 
     answer: int
     path: str
-    """Names and list indexes with dots between them."""
+    """Names with dots between them."""
 
     def found(self, answers: Sequence[Any]) -> Any:
         """The value."""
         here: Any = answers[self.answer]
         for token in self.path.split("."):
-            here = here[int(token)] if isinstance(here, list) else here[token]
+            assert isinstance(here, dict), f"answer {self.answer} has no {self.path}: {answers[self.answer]}"
+            assert token in here, f"answer {self.answer} has no {self.path}: {answers[self.answer]}"
+            here = here[token]
         return here
 
 
@@ -120,7 +122,7 @@ class Answer:
     reason: str = ""
     message: str = ""
     causes: tuple[tuple[str, str], ...] = ()
-    """Reason and field of each cause, sorted."""
+    """Reason and field of each cause, sorted; a server may say the same of one field twice."""
     body: Any = None
 
 
@@ -166,6 +168,9 @@ def _filled(value: Any, answers: Sequence[Any]) -> Any:
             return value
 
 
+EXPLANATION: Final = "UnexpectedServerResponse"
+
+_NUMBER: Final = re.compile(r"\(\d+\)")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -193,26 +198,36 @@ class Symbols:
 
     def _refusal(self, code: int, body: Mapping[str, Any]) -> Answer:
         details = body.get("details") or {}
-        causes = ((each.get("reason", ""), each.get("field", "")) for each in details.get("causes") or ())
+        given = details.get("causes") or ()
+        # By such a cause the fake explains what a server keeps to itself.
+        explained = any(each.get("reason") == EXPLANATION for each in given)
+        causes = ((each.get("reason", ""), each.get("field", "")) for each in given if not explained)
         assert body["code"] == code
         return Answer(
             code,
             body.get("reason", ""),
             message=self._text(body.get("message", "")),
-            causes=tuple(sorted(causes)),
-            body={name: self._plain(value) for name, value in details.items() if name != "causes"},
+            causes=tuple(sorted(set(causes))),
+            body={} if explained else {name: self._plain(value) for name, value in details.items() if name != "causes"},
         )
 
     def _text(self, text: str) -> str:
         text = text.replace(self._namespace, "<namespace>")
+        text = _NUMBER.sub("(<version>)", text)
         return _INSTANT.sub("<instant>", _UID.sub(lambda found: self._named(found[0], "uid"), text))
 
     def _plain(self, value: Any) -> Any:
         match value:
+            case {"items": list()}:
+                # The version of a list is that of the whole store, in which others write, too.
+                return {
+                    **{name: each for name, each in value.items() if name != "metadata"},
+                    "items": self._plain(value["items"]),
+                }
             case dict():
                 return {
                     name: self._version(each) if name == "resourceVersion" else self._plain(each)
-                    for name, each in value.items()
+                    for name, each in generated(value).items()
                     if name != "managedFields"
                 }
             case list():
@@ -224,6 +239,14 @@ class Symbols:
 
     def _version(self, value: Any) -> Any:
         return self._named(value, "version") if isinstance(value, str) else value
+
+
+def generated(value: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with the random end of a generated name taken away."""
+    name, prefix = value.get("name"), value.get("generateName")
+    if not isinstance(name, str) or not prefix or not name.startswith(prefix[:58]) or name == prefix:
+        return value
+    return {**value, "name": name[:-5] + "<random>"} if len(name) == len(prefix[:58]) + 5 else value
 
 
 def lacking(here: Any, there: Any, path: str = "") -> list[str]:

@@ -35,7 +35,12 @@ def a(**members: Any) -> dict[str, Any]:
     return {"metadata": {"name": "a", **metadata}, **members}
 
 
-SAMPLE: Final = a(apiVersion="testing.kube-zen.io/v1", kind="Sample", spec={"size": 1, "rows": ["x", "y"]})
+def sample(**members: Any) -> dict[str, Any]:
+    """A custom resource called `a`."""
+    return a(apiVersion="testing.kube-zen.io/v1", kind="Sample", **members)
+
+
+SAMPLE: Final = sample(spec={"size": 1, "rows": ["x", "y"]})
 CONFIG: Final = a(apiVersion="v1", kind="ConfigMap", data={"text": "é"})
 SECRET: Final = a(apiVersion="v1", kind="Secret", data={"key": "dmFsdWU="})
 CONTAINER: Final = {"name": "main", "image": "none:1"}
@@ -102,7 +107,12 @@ OBJECTS: Final[Mapping[str, Scenario]] = {
             ),
         ),
     ),
-    "no apiVersion and kind in a body": (create("ConfigMap", a()), create("Sample", a(spec={}))),
+    "no apiVersion and kind in a body": (
+        create("ConfigMap", a()),
+        create("Sample", {"metadata": {"name": "b"}, "spec": {}}),
+        create("Sample", SAMPLE),
+        put("Sample", "a", a(spec={}, metadata={"resourceVersion": Of(2, VERSION)})),
+    ),
     "two of one name": (create("Sample", SAMPLE), create("Sample", SAMPLE)),
     "two Jobs of one name": (create("Job", JOB), create("Job", JOB)),
     "nothing there": (get("Sample", "no"), get("Job", "no"), get("ConfigMap", "no"), get("Pod", "no")),
@@ -114,12 +124,12 @@ OBJECTS: Final[Mapping[str, Scenario]] = {
         merge("Job", "no", {}, "status"),
         delete("Job", "no"),
     ),
-    "a version at creation": (create("Sample", a(spec={}, metadata={"resourceVersion": "1"})),),
+    "a version at creation": (create("Sample", sample(spec={}, metadata={"resourceVersion": "1"})),),
     "a version at creation of a Job": (create("Job", a_job(metadata={"resourceVersion": "1"})),),
     "what a client writes of the server's fields": (
         create(
             "Sample",
-            a(
+            sample(
                 spec={},
                 metadata={
                     "uid": "00000000-0000-0000-0000-000000000000",
@@ -140,14 +150,14 @@ OBJECTS: Final[Mapping[str, Scenario]] = {
         put("ConfigMap", "a", {**CONFIG, "data": {"b": "c"}}, dryRun="All"),
         get("ConfigMap", "a"),
     ),
-    "another namespace in the body": (create("Sample", a(spec={}, metadata={"namespace": "elsewhere"})),),
+    "another namespace in the body": (create("Sample", sample(spec={}, metadata={"namespace": "elsewhere"})),),
     "another kind in the body": (create("Sample", {**SAMPLE, "kind": "Other"}),),
     "another version in the body": (create("Job", {**JOB, "apiVersion": "batch/v2"}),),
     "a body that is no JSON": (create("Sample", b"{"), create("Job", b"{"), create("ConfigMap", b"nothing")),
     "a body that is no object": (create("Sample", []), create("ConfigMap", [])),
     "metadata of the wrong type": (
         create("Sample", {**SAMPLE, "metadata": "a"}),
-        create("Sample", a(metadata={"labels": {"x": 1}})),
+        create("Sample", sample(metadata={"labels": {"x": 1}})),
         create("ConfigMap", a(metadata={"labels": ["x"]})),
         create("ConfigMap", a(metadata={"finalizers": "x"})),
         create("Job", {**JOB, "metadata": {"name": 3}}),
@@ -159,16 +169,19 @@ OBJECTS: Final[Mapping[str, Scenario]] = {
         patch("Sample", "a", {}, media=STRATEGIC_PATCH),
         Ask("POST", at("Sample"), SAMPLE, media="text/plain"),
     ),
-    "a verb that a path does not take": (Ask("POST", at("Sample", "a"), SAMPLE), Ask("PUT", at("Job"), JOB)),
-    "a subresource that a kind does not have": (get("ConfigMap", "a", "status"), get("Sample", "a", "scale")),
+    "a verb that a path does not take": (Ask("POST", at("Job", "a"), JOB), Ask("PUT", at("Job"), JOB)),
+    "a subresource that a kind does not have": (get("ConfigMap", "a", "status"),),
 }
 
 NAMES: Final[Mapping[str, Scenario]] = {
-    "a name with capitals": (create("Sample", a(metadata={"name": "A"})), create("Job", a_job(metadata={"name": "A"}))),
-    "a name that ends in a dash": (create("Sample", a(metadata={"name": "a-"})),),
+    "a name with capitals": (
+        create("Sample", sample(metadata={"name": "A"})),
+        create("Job", a_job(metadata={"name": "A"})),
+    ),
+    "a name that ends in a dash": (create("Sample", sample(metadata={"name": "a-"})),),
     "a name that begins with a dot": (create("ConfigMap", a(metadata={"name": ".a"})),),
-    "a name of 253": (create("Sample", a(metadata={"name": "n" * 253})),),
-    "a name of 254": (create("Sample", a(metadata={"name": "n" * 254})),),
+    "a name of 253": (create("Sample", sample(metadata={"name": "n" * 253})),),
+    "a name of 254": (create("Sample", sample(metadata={"name": "n" * 254})),),
     "a Job's name of 63": (create("Job", a_job(metadata={"name": "n" * 63})),),
     "a Job's name of 64 does not fit into its labels": (create("Job", a_job(metadata={"name": "n" * 64})),),
     "a name with dots": (create("Job", a_job(metadata={"name": "a.b"})),),
@@ -177,35 +190,35 @@ NAMES: Final[Mapping[str, Scenario]] = {
         create("Job", a_job(metadata={"name": "n" * 61}, completionMode="Indexed", completions=10)),
         create("Job", a_job(metadata={"name": "n" * 61}, completionMode="Indexed", completions=11)),
     ),
-    "a label of 63": (create("Sample", a(metadata={"labels": {"x": "v" * 63}})),),
-    "a label of 64": (create("Sample", a(metadata={"labels": {"x": LONG_LABEL}})),),
+    "a label of 63": (create("Sample", sample(metadata={"labels": {"x": "v" * 63}})),),
+    "a label of 64": (create("Sample", sample(metadata={"labels": {"x": LONG_LABEL}})),),
     "a label with a blank": (create("ConfigMap", a(metadata={"labels": {"x": "a b"}})),),
-    "a label that ends in a dot": (create("Sample", a(metadata={"labels": {"x": "a."}})),),
-    "a label's key of 63": (create("Sample", a(metadata={"labels": {"k" * 63: ""}})),),
-    "a label's key of 64": (create("Sample", a(metadata={"labels": {"k" * 64: ""}})),),
-    "a label's key with two slashes": (create("Sample", a(metadata={"labels": {"a/b/c": ""}})),),
-    "a label's key with an empty prefix": (create("Sample", a(metadata={"labels": {"/c": ""}})),),
-    "a label's key with a prefix in capitals": (create("Sample", a(metadata={"labels": {"Zen.io/c": ""}})),),
+    "a label that ends in a dot": (create("Sample", sample(metadata={"labels": {"x": "a."}})),),
+    "a label's key of 63": (create("Sample", sample(metadata={"labels": {"k" * 63: ""}})),),
+    "a label's key of 64": (create("Sample", sample(metadata={"labels": {"k" * 64: ""}})),),
+    "a label's key with two slashes": (create("Sample", sample(metadata={"labels": {"a/b/c": ""}})),),
+    "a label's key with an empty prefix": (create("Sample", sample(metadata={"labels": {"/c": ""}})),),
+    "a label's key with a prefix in capitals": (create("Sample", sample(metadata={"labels": {"Zen.io/c": ""}})),),
     "an annotation's key with two slashes": (
-        create("Sample", a(metadata={"annotations": {"workflow.kube-zen.io/approved/build": "true"}})),
+        create("Sample", sample(metadata={"annotations": {"workflow.kube-zen.io/approved/build": "true"}})),
     ),
-    "annotations of any text": (create("Sample", a(metadata={"annotations": {"x": "a b\n" * 100}})),),
-    "annotations of 256 KiB": (create("Sample", a(metadata={"annotations": {"x": "v" * (262144 - 1)}})),),
-    "annotations of 256 KiB and a byte": (create("Sample", a(metadata={"annotations": {"x": "v" * 262144}})),),
-    "a finalizer without a domain": (create("Sample", a(metadata={"finalizers": ["hold"]})),),
-    "a finalizer that is none": (create("Sample", a(metadata={"finalizers": ["a b/c"]})),),
-    "a generated name": (create("Sample", {"metadata": {"generateName": "run-"}, "spec": {}}),),
-    "a name beside generateName": (create("Sample", a(metadata={"generateName": "run-"}, spec={})),),
-    "a generated name that is cut": (create("Sample", {"metadata": {"generateName": "g" * 80}, "spec": {}}),),
-    "generateName that no name begins with": (create("Sample", {"metadata": {"generateName": "-run-"}, "spec": {}}),),
+    "annotations of any text": (create("Sample", sample(metadata={"annotations": {"x": "a b\n" * 100}})),),
+    "annotations of 256 KiB": (create("Sample", sample(metadata={"annotations": {"x": "v" * (262144 - 1)}})),),
+    "annotations of 256 KiB and a byte": (create("Sample", sample(metadata={"annotations": {"x": "v" * 262144}})),),
+    "a finalizer without a domain": (create("Sample", sample(metadata={"finalizers": ["hold"]})),),
+    "a finalizer that is none": (create("Sample", sample(metadata={"finalizers": ["a b/c"]})),),
+    "a generated name": (create("Sample", {**SAMPLE, "metadata": {"generateName": "run-"}}),),
+    "a name beside generateName": (create("Sample", sample(metadata={"generateName": "run-"}, spec={})),),
+    "a generated name that is cut": (create("Sample", {**SAMPLE, "metadata": {"generateName": "g" * 80}}),),
+    "generateName that no name begins with": (create("Sample", {**SAMPLE, "metadata": {"generateName": "-run-"}}),),
     "an owner without a uid": (
-        create("Sample", a(metadata={"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]})),
+        create("Sample", sample(metadata={"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]})),
     ),
-    "an owner of nothing": (create("Sample", a(metadata={"ownerReferences": [{}]})),),
+    "an owner of nothing": (create("Sample", sample(metadata={"ownerReferences": [{}]})),),
     "two controllers": (
         create(
             "Sample",
-            a(
+            sample(
                 metadata={
                     "ownerReferences": [
                         {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": name, "controller": True}
@@ -259,7 +272,7 @@ WRITES: Final[Mapping[str, Scenario]] = {
         merge("Sample", "a", {"metadata": {"labels": {"x": "y"}}}),
     ),
     "a merge removes what is null": (
-        create("Sample", a(spec={"b": 1, "c": {"d": 2}}, metadata={"labels": {"x": "y", "z": "w"}})),
+        create("Sample", sample(spec={"b": 1, "c": {"d": 2}}, metadata={"labels": {"x": "y", "z": "w"}})),
         merge("Sample", "a", {"spec": {"c": {"d": None}}, "metadata": {"labels": {"x": None}}}),
     ),
     "a merge of a list replaces it": (create("Sample", SAMPLE), merge("Sample", "a", {"spec": {"rows": ["z"]}})),
@@ -270,6 +283,21 @@ WRITES: Final[Mapping[str, Scenario]] = {
     ),
     "a merge that is no object": (create("Sample", SAMPLE), merge("Sample", "a", [])),
     "a merge that changes the kind": (create("Sample", SAMPLE), merge("Sample", "a", {"kind": "Other"})),
+    "a merge that changes a Job's kind": (create("Job", JOB), merge("Job", "a", {"kind": "Other"})),
+    "a merge that changes a Job's version": (create("Job", JOB), merge("Job", "a", {"apiVersion": "batch/v2"})),
+    "a merge that takes the name away": (create("Sample", SAMPLE), merge("Sample", "a", {"metadata": {"name": None}})),
+    "a merge into another namespace": (
+        create("Sample", SAMPLE),
+        merge("Sample", "a", {"metadata": {"namespace": "elsewhere"}}),
+    ),
+    "a merge that cannot be read any more": (
+        create("Sample", SAMPLE),
+        merge("Sample", "a", {"metadata": {"labels": {"x": 1}}}),
+        create("Job", JOB),
+        merge("Job", "a", {"spec": {"parallelism": "x"}}),
+        merge("Job", "a", {"spec": {"backoffLimit": 3_000_000_000}}),
+    ),
+    "a merge of what a Job does not know": (create("Job", JOB), merge("Job", "a", {"spec": {"unknown": 1}})),
     "a merge that changes the name": (create("Sample", SAMPLE), merge("Sample", "a", {"metadata": {"name": "b"}})),
     "a merge that changes the uid": (
         create("Sample", SAMPLE),
@@ -415,13 +443,13 @@ WRITES: Final[Mapping[str, Scenario]] = {
 }
 
 TOO_LARGE: Final[Mapping[str, Scenario]] = {
-    "a custom resource beyond the store's limit": (create("Sample", a(spec={"text": "x" * 1_600_000})),),
+    "a custom resource beyond the store's limit": (create("Sample", sample(spec={"text": "x" * 1_600_000})),),
     "a status beyond the store's limit": (
         create("Sample", SAMPLE),
         patch("Sample", "a", [fence(NOW), op("add", "/status", {"text": "x" * 1_600_000})], "status"),
         get("Sample", "a"),
     ),
-    "a body beyond what a server reads": (create("Sample", a(spec={"text": "x" * 3_200_000})),),
+    "a body beyond what a server reads": (create("Sample", sample(spec={"text": "x" * 3_200_000})),),
     "a patch beyond what a server reads": (
         create("Sample", SAMPLE),
         merge("Sample", "a", {"status": {"text": "x" * 3_200_000}}, "status"),
@@ -453,7 +481,7 @@ DELETES: Final[Mapping[str, Scenario]] = {
         delete("Sample", "a", preconditions={"resourceVersion": Of(1, VERSION)}),
     ),
     "a delete that a finalizer holds up": (
-        create("Sample", a(spec={}, metadata={"finalizers": [FINALIZER]})),
+        create("Sample", sample(spec={}, metadata={"finalizers": [FINALIZER]})),
         delete("Sample", "a"),
         get("Sample", "a"),
         delete("Sample", "a"),
@@ -464,24 +492,29 @@ DELETES: Final[Mapping[str, Scenario]] = {
         get("Sample", "a"),
     ),
     "a Foreground delete that a finalizer holds up, too": (
-        create("Sample", a(spec={}, metadata={"finalizers": [FINALIZER]})),
+        create("Sample", sample(spec={}, metadata={"finalizers": [FINALIZER]})),
         delete("Sample", "a", propagationPolicy="Foreground"),
-        merge("Sample", "a", LET_GO),
     ),
     "a create where something is being deleted": (
-        create("Sample", a(spec={}, metadata={"finalizers": [FINALIZER]})),
+        create("Sample", sample(spec={}, metadata={"finalizers": [FINALIZER]})),
         delete("Sample", "a"),
         create("Sample", SAMPLE),
         merge("Sample", "a", LET_GO),
     ),
     "a policy that there is not": (create("Sample", SAMPLE), delete("Sample", "a", propagationPolicy="Sideways")),
-    "a dry run of a delete": (create("Sample", SAMPLE), delete("Sample", "a", dryRun=["All"]), get("Sample", "a")),
+    "a dry run of a delete": (
+        create("Sample", SAMPLE),
+        delete("Sample", "a", dryRun=["All"]),
+        get("Sample", "a"),
+        create("Job", JOB),
+        delete("Job", "a", dryRun=["All"], propagationPolicy="Foreground"),
+    ),
     "options of another kind": (
         create("Sample", SAMPLE),
         Ask("DELETE", at("Sample", "a"), {"kind": "Sample", "apiVersion": "testing.kube-zen.io/v1"}),
     ),
     "a policy in the query": (
-        create("Sample", a(spec={}, metadata={"finalizers": [FINALIZER]})),
+        create("Sample", sample(spec={}, metadata={"finalizers": [FINALIZER]})),
         Ask("DELETE", at("Sample", "a"), query={"propagationPolicy": "Background"}),
         merge("Sample", "a", LET_GO),
     ),
@@ -495,9 +528,9 @@ DELETES: Final[Mapping[str, Scenario]] = {
 
 READS: Final[Mapping[str, Scenario]] = {
     "selectors": (
-        create("Sample", a(metadata={"labels": {"team": "x", "tier": "1"}})),
-        create("Sample", {"metadata": {"name": "b", "labels": {"team": "y"}}}),
-        create("Sample", {"metadata": {"name": "c"}}),
+        create("Sample", sample(metadata={"labels": {"team": "x", "tier": "1"}})),
+        create("Sample", {**SAMPLE, "metadata": {"name": "b", "labels": {"team": "y"}}}),
+        create("Sample", {**SAMPLE, "metadata": {"name": "c"}}),
         listed("Sample", labelSelector="team=x"),
         listed("Sample", labelSelector="team!=x"),
         listed("Sample", labelSelector="team in (x,y),tier"),
@@ -531,14 +564,13 @@ READS: Final[Mapping[str, Scenario]] = {
         watched("Sample", NOW),
     ),
     "a watch tells what leaves its selector": (
-        create("Sample", a(spec={}, metadata={"labels": {"team": "x"}})),
+        create("Sample", sample(spec={}, metadata={"labels": {"team": "x"}})),
         merge("Sample", "a", {"metadata": {"labels": {"team": "y"}}}),
         merge("Sample", "a", {"metadata": {"labels": {"team": "x"}}}),
         delete("Sample", "a"),
         watched("Sample", NOW, labelSelector="team=x"),
     ),
     "a watch from before memory": (create("Sample", SAMPLE), watched("Sample", "1")),
-    "a watch from no version": (watched("Sample", "x"),),
 }
 
 
@@ -693,6 +725,11 @@ INVALID_JOBS: Final[Mapping[str, Any]] = {
         securityContext={"privileged": True, "allowPrivilegeEscalation": False}
     ),
     "a command that is no list": with_container(command="true"),
+    "a user that is none": with_container(securityContext={"runAsUser": -1}),
+    "a seccomp profile without its file": with_container(securityContext={"seccompProfile": {"type": "Localhost"}}),
+    "a variable from a field that variables cannot take": with_container(
+        env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}}]
+    ),
     "many things at once": a_job(
         parallelism=-1, completionMode="Random", pod={"restartPolicy": "Always", "containers": []}
     ),
@@ -746,11 +783,15 @@ FIXED: Final[Mapping[str, Scenario]] = {
         merge("ConfigMap", "a", {"immutable": False}),
         merge("ConfigMap", "a", {"metadata": {"labels": {"x": "y"}}}),
     ),
+    "a key of both kinds of data": (create("ConfigMap", a(data={"k": "x"}, binaryData={"k": "eA=="})),),
+    "a Secret in text that covers data": (
+        create("Secret", a(stringData={"k": "v"}, data={"k": "eA==", "l": "eQ=="})),
+        merge("Secret", "a", {"stringData": {"m": "w"}}),
+    ),
     "a key of a ConfigMap that is none": (
         create("ConfigMap", a(data={"a b": "c"})),
         create("ConfigMap", a(data={"k": 1})),
         create("ConfigMap", a(binaryData={"k": "%"})),
-        create("ConfigMap", a(data={"k": "x"}, binaryData={"k": "eA=="})),
     ),
     "a Secret that is no base64": (create("Secret", a(data={"k": "%"})),),
     "a claim": (

@@ -37,6 +37,19 @@ SAMPLE = KindInfo(
     generation=Generation.COUNTED,
 )
 
+DECODING = frozenset({400, 406, 415})
+"""Codes of requests that cannot be read: what is wrong with them, each decoder says in its own words."""
+
+DIFFERENT = {
+    "an operation without a value": "the server takes null for it",
+    "replacing what is not there": "the server adds a missing member of an object, where RFC 6902 wants an error",
+    "a negative index": "the server counts from the end of the list, an extension of RFC 6902",
+    "moving and copying": "the server copies null from a missing member",
+    "a put of another uid": "the words only: the server tells of its store",
+    "a Job of that size": "the server tries again, and trips over the labels that it generated the first time",
+}
+"""Scenarios in which the fake is meant to differ, and how. docs/fake-cluster.md tells users."""
+
 SCENARIOS: dict[str, Scenario] = {
     **OBJECTS,
     **NAMES,
@@ -56,6 +69,7 @@ def by_the_fake(scenario: Sequence[Ask], namespace: str) -> list[Answer]:
         cluster = Cluster(LoopClock())
         cluster.register(SAMPLE)
         cluster.create("Namespace", {"metadata": {"name": namespace}})
+        cluster.create("ConfigMap", {"metadata": {"name": "kube-root-ca.crt"}}, namespace=namespace)
         cluster.compact(cluster.resource_version)
         transport = ClusterTransport(cluster, kinds=(*KNOWN_KINDS, SAMPLE))
         return await asked(config(), transport, scenario, namespace=namespace)
@@ -72,18 +86,29 @@ def differences(fake: Answer, real: Answer) -> list[str]:
     """What the answers disagree in."""
     found = [
         f"{what}: {here!r} by the fake, {there!r} by the server"
-        for what in ("code", "reason", "causes", "message")
+        for what in ("code", "reason", "causes")
         if (here := getattr(fake, what)) != (there := getattr(real, what))
     ]
-    return found + lacking(fake.body, real.body)
+    if found or real.code in DECODING:
+        return found
+    # An object in a message is printed by Go, and a random name in it is another one.
+    if not any(part in real.message for part in ("{", "generateName")):
+        if fake.message != real.message:
+            found.append(f"message: {fake.message!r} by the fake, {real.message!r} by the server")
+        found += lacking(fake.body, real.body)
+    return found
 
 
-@pytest.mark.parametrize("scenario", [pytest.param(each, id=what) for what, each in SCENARIOS.items()])
-def test_the_fake_answers_as_the_server(plane: ControlPlane, namespace: str, scenario: Scenario) -> None:
+@pytest.mark.parametrize("what", SCENARIOS)
+def test_the_fake_answers_as_the_server(plane: ControlPlane, namespace: str, what: str) -> None:
+    scenario = SCENARIOS[what]
     fake, real = by_the_fake(scenario, namespace), by_the_server(plane, scenario, namespace)
     found = [
         f"request {index}, {ask.method} {ask.path}: {problem}"
         for index, (ask, here, there) in enumerate(zip(scenario, fake, real, strict=True))
         for problem in differences(here, there)
     ]
-    assert not found, "\n".join(found)
+    if what in DIFFERENT:
+        assert found, "they agree: take it out of DIFFERENT and of docs/fake-cluster.md"
+    else:
+        assert not found, "\n".join(found)

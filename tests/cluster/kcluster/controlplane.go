@@ -304,6 +304,7 @@ func apiserverFlags(a *authority, etcd string) []string {
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + a.path("front-proxy.crt"), "--proxy-client-key-file=" + a.path("front-proxy.key"),
+		"--allow-privileged=true", // as clusters have it; admission decides about namespaces
 		"--profiling=false",
 	}
 }
