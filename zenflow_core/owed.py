@@ -24,6 +24,17 @@ def holds_slot(record: StepRecord, sightings: Sightings) -> bool:
     return any(sighting.live for sighting in sightings)
 
 
+def owes_nothing(record: StepRecord, sightings: Sightings) -> bool:
+    """The usual case at a glance: no Job and none wanted, or the one Job that is wanted, or one that is over."""
+    running = record.phase is StepPhase.RUNNING
+    if not sightings:
+        return not running
+    seen = sightings[0]
+    if len(sightings) > 1 or not isinstance(seen, Seen):
+        return False
+    return (seen.attempt == record.attempt and not seen.nudge) if running else not seen.live and seen.kept_until is None
+
+
 def ensured(view: StepView) -> tuple[Action, ...]:
     """What has to be there and is not: the Job of the running attempt, or a nudge of its controller."""
     record = view.record

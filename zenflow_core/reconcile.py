@@ -20,7 +20,7 @@ from zenflow_core.conditions import conditions_of, edited, phase_of, says_edited
 from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.facts import reason_of
 from zenflow_core.observation import NOTHING, FlowSeen, Made, Observed, Unread
-from zenflow_core.owed import ensured, ensured_resources, released
+from zenflow_core.owed import ensured, ensured_resources, owes_nothing, released
 from zenflow_core.plan import Plan
 from zenflow_core.reasons import (
     ActiveDeadlineExceeded,
@@ -37,7 +37,7 @@ from zenflow_core.rows import Rows
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.timeout import completed
 from zenflow_core.rules.ttl import ttl
-from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepPhase, StepRecord, Tally
+from zenflow_core.state import FlowPhase, FlowRecord, FlowState, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.transitions import enter
 from zenflow_core.views import FlowView
@@ -148,8 +148,12 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
 
 
 def _view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> FlowView:
+    """The flow as it now is; the last view again, if nothing has changed since."""
+    last = wave.last_view
+    if last is not None and last.record is record and last.tally is wave.tally and last.last_end is wave.last_end:
+        return last
     fatal = None if wave.fatal is None else (wave.fatal[0], state.plan.steps[wave.fatal[1]].name)
-    return FlowView(
+    wave.last_view = FlowView(
         plan=state.plan,
         seen=state.flow,
         record=record,
@@ -162,6 +166,7 @@ def _view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Flo
         origin=state.origin,
         status_refused_at=state.status_refused_at,
     )
+    return wave.last_view
 
 
 def _readers(wave: Wave, observed: Observed) -> list[int]:
@@ -253,9 +258,7 @@ def _in_time(wave: Wave) -> bool:
 def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *, flow_asked: bool) -> Decision:
     """Close the flow if it is over, then read off what the cluster is owed."""
     plan = state.plan
-    view = wave.flow
-    if record is not view.record or wave.tally is not view.tally:
-        view = _view(wave, state, record, now)
+    view = _view(wave, state, record, now)
     if record.completed_at is None and view.settled:
         ends = [r.finished_at for r in wave.records if r.finished_at is not None]
         over = max(ends, default=now) if record.ended is None else max([*ends, record.ended.at])
@@ -293,7 +296,7 @@ def _conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *,
                     reads.append(ReadResult(plan.steps[rank].name, attempt))
                 case _:
                     pass
-        if wave.sightings[rank] or wave.records[rank].phase is StepPhase.RUNNING:
+        if not owes_nothing(wave.records[rank], wave.sightings[rank]):
             step = wave.view(rank)
             create += ensured(step)
             release += released(step)

@@ -69,6 +69,8 @@ class Wave:
         self.opening: set[int] = set()
         """Manual steps that nothing holds: their approval is asked for once the wave is over."""
         self._flow: FlowView | None = None
+        self.last_view: FlowView | None = None
+        """The flow as it was last looked at, to be looked at again."""
 
     @property
     def flow(self) -> FlowView:
