@@ -267,7 +267,8 @@ def test_the_queue_says_how_deep_it_is_and_what_is_stuck() -> None:
         assert (queue.depth, queue.busy) == (2, 0)
         assert queue.longest_wait() == pytest.approx(7)
         first = await got(queue)
-        assert (first.key, first.since) == ("a", pytest.approx(begun()))
+        assert first.key == "a"
+        assert first.since == pytest.approx(begun())
         await anyio.sleep(5)
         key, seconds = queue.longest_turn() or ("", 0.0)
         assert key == "a"
@@ -334,7 +335,9 @@ def a_job(version: int = 2, *, uid: str = "job-1", flow_uid: str = FLOW_UID, **s
     }
 
 
-COMPLETE: dict[str, Any] = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}]}
+COMPLETE: dict[str, Any] = {
+    "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"}]
+}
 
 
 def ledger(*objects: dict[str, Any]) -> Ledger:
