@@ -244,6 +244,7 @@ class Operator:
         self._working = True
         for flow in self.ledger.flows.values():
             flow.failures = 0
+            flow.confirmed = False
             self.ledger.drop_state(flow)
 
     async def _end_when_told(self, cut_off: Callable[[], None]) -> None:
