@@ -214,6 +214,10 @@ class Ledger:
         known = self._known.get(uid)
         if uid in self._gone or flow.uid not in self.flows:
             return  # it went while the answer was under way
+        if parse_attempt(job) is None:
+            # Somebody took it from its flow (a deletion that orphans, labels changed by hand): it is ours no more.
+            self.lose(flow, step, attempt, uid=uid)
+            return
         if known is not None and newer(known.version, job["metadata"]["resourceVersion"]):
             return
         container = known.container if known is not None else _container(job)
