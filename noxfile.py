@@ -26,10 +26,12 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OLDEST = "3.11"
 NEWER = ("3.12", "3.13")
 
-# tests/docs is the tier `docs`. The newer interpreters run the tests of core and harness, which is all but what is
-# named here: so a new folder of tests is not forgotten.
-NOT_IN_TESTS = ("tests/docs",)
-OLDEST_ONLY = ("tests/cli", "tests/runtime", "tests/cluster")
+# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`. The newer interpreters run the tests of core
+# and harness, which is all but what is named here: so a new folder of tests is not forgotten.
+NOT_IN_TESTS = ("tests/docs", "tests/cluster")
+OLDEST_ONLY = ("tests/cli", "tests/runtime")
+
+CONTROL_PLANE = ROOT / "tests" / "cluster" / "build.py"
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
@@ -100,6 +102,13 @@ def needs_python(version: str) -> Callable[[], str | None]:
     return why_not
 
 
+def needs_control_plane() -> str | None:
+    """Needs Kubernetes' control plane: built before, or Go and a source of Go modules."""
+    ask = [sys.executable, str(CONTROL_PLANE), "--why-not"]
+    answer = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
+    return answer.stdout.strip() or (answer.stderr.strip() if answer.returncode else None)
+
+
 @dataclass(frozen=True)
 class Tier:
     """One kind of check: the session that runs it, and `why_not`, which answers what this machine lacks for it."""
@@ -115,6 +124,7 @@ TIERS = (
     Tier(f"tests-{OLDEST}", "all tests", needs_python(OLDEST)),
     *(Tier(f"tests-{version}", "tests of core and harness", needs_python(version)) for version in NEWER),
     Tier("docs", "links, flows and commands in the documentation", needs_python(OLDEST)),
+    Tier("control_plane", "the operator and the cluster in memory against real Kubernetes", needs_control_plane),
 )
 
 for _version in (OLDEST, *NEWER):
@@ -158,13 +168,14 @@ def install(session: nox.Session, *requirements: str, groups: tuple[str, ...] = 
     session.install("-q", "-c", "constraints.txt", *again, *wanted)
 
 
-def pytest(session: nox.Session, *args: str) -> None:
+def pytest(session: nox.Session, *args: str, workers: int = 2, **environment: str) -> None:
     """Run pytest on both cores, with hypothesis' fixed "ci" profile and a junit file that `.ci/run` counts."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     junit = REPORTS / f"{session.name}.xml"
     junit.unlink(missing_ok=True)
     # `pytest`, not `python -m pytest`: the latter would put the checkout before the installed package.
-    session.run("pytest", "-q", "-n", "2", f"--junitxml={junit}", *args, env={"HYPOTHESIS_PROFILE": "ci"})
+    environment["HYPOTHESIS_PROFILE"] = "ci"
+    session.run("pytest", "-q", "-n", str(workers), f"--junitxml={junit}", *args, env=environment)
 
 
 @nox.session(python=OLDEST)
@@ -196,6 +207,29 @@ def docs(session: nox.Session) -> None:
     """Links resolve, flows validate, commands run and end as the documentation says."""
     install(session, ".[all]", groups=("tests",))
     pytest(session, "tests/docs")
+
+
+@nox.session(python=OLDEST, name="control_plane")
+def newest_control_plane(session: nox.Session) -> None:
+    """Test against a real API server, controllers and scheduler; the first time they are compiled, for minutes."""
+    test_against(session, "1.35")
+
+
+@nox.session(python=OLDEST, name="control_plane-1.34", default=False)
+def older_control_plane(session: nox.Session) -> None:
+    """The same with Kubernetes 1.34."""
+    test_against(session, "1.34")
+
+
+def test_against(session: nox.Session, kubernetes: str) -> None:
+    """Build the control plane, or wait for who builds it already; then run the tests that need one."""
+    install(session, ".[all]", groups=("tests",))
+    build = ("python", str(CONTROL_PLANE), "--kubernetes", kubernetes)
+    session.run(*build)
+    binary = session.run(*build, silent=True)
+    assert isinstance(binary, str)
+    # One process: a second worker would start a second control plane.
+    pytest(session, *(session.posargs or ("tests/cluster",)), workers=0, ZENFLOW_CONTROL_PLANE=binary.strip())
 
 
 @nox.session(python=OLDEST, default=False)

@@ -133,10 +133,16 @@ def built(kubernetes: str = NEWEST) -> Path:
     return binary
 
 
-def _build(go: Path, binary: Path, *, kubernetes: str) -> None:
+def _release(kubernetes: str) -> re.Match[str]:
+    """The release that a mod file asks for, its parts as groups: `v1.35.4`, `1`, `35`."""
     mod = MODULE / MOD_FILES[kubernetes]
     found = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$", mod.read_text(encoding="utf-8"), re.MULTILINE)
     assert found is not None, f"{mod} requires no k8s.io/kubernetes"
+    return found
+
+
+def _build(go: Path, binary: Path, *, kubernetes: str) -> None:
+    mod, found = MODULE / MOD_FILES[kubernetes], _release(kubernetes)
     # Without these the server says that it is v0.0.0-master, and clients cannot read its version.
     stamp = "k8s.io/component-base/version"
     stamps = f"-X {stamp}.gitVersion={found[1]} -X {stamp}.gitMajor={found[2]} -X {stamp}.gitMinor={found[3]}"
@@ -165,12 +171,42 @@ def _build(go: Path, binary: Path, *, kubernetes: str) -> None:
     unfinished.rename(binary)
 
 
+def why_not(kubernetes: str = NEWEST) -> str | None:
+    """What this machine lacks for a build that has not been made yet; None if nothing. Takes a second at most."""
+    try:
+        go = find_go()
+    except CannotBuildError as problem:
+        return str(problem)
+    if (cache_folder() / key_of(kubernetes, _asked(go, "env", "GOVERSION")) / "kcluster").is_file():
+        return None
+    with tempfile.TemporaryDirectory() as elsewhere:
+        module = f"k8s.io/kubernetes@{_release(kubernetes)[1]}"
+        answer = subprocess.run(
+            [go, "list", "-m", module],
+            cwd=elsewhere,
+            env={**os.environ, "GOFLAGS": "-mod=mod"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if answer.returncode:
+        return f"cannot fetch Go modules: {answer.stderr.strip().splitlines()[-1] if answer.stderr else 'no answer'}"
+    return None
+
+
 def main() -> int:
     """Print the path of the binary, or say on stderr why there is none."""
     parser = argparse.ArgumentParser(description="Build the control plane for tests/cluster.")
     parser.add_argument("--kubernetes", choices=MOD_FILES, default=NEWEST, help="minor version (default: %(default)s)")
+    parser.add_argument("--why-not", action="store_true", help="only say what this machine lacks for it, if anything")
+    arguments = parser.parse_args()
+    if arguments.why_not:
+        lacks = why_not(arguments.kubernetes)
+        if lacks is not None:
+            print(lacks)
+        return 0
     try:
-        print(built(parser.parse_args().kubernetes))
+        print(built(arguments.kubernetes))
     except CannotBuildError as problem:
         say(str(problem))
         return 1

@@ -166,7 +166,7 @@ def _audited(entry: dict[str, Any]) -> Audited:
 @contextmanager
 def control_plane(binary: Path, folder: Path, *, arguments: Sequence[str] = ()) -> Iterator[ControlPlane]:
     """A control plane in an empty folder, for as long as the context lasts. Ready after some 3 s."""
-    crds = [HERE / "crds.yaml", *([JOBFLOW_CRD] if JOBFLOW_CRD.exists() else [HERE / "jobflow.crd.yaml"])]
+    crds = [HERE / "crds.yaml", JOBFLOW_CRD]
     folder.mkdir(parents=True, exist_ok=True)
     control = started(
         [
