@@ -1132,3 +1132,90 @@ def test_a_status_that_is_too_large_is_written_without_its_rows() -> None:
     again = life.look("10:00:06")
     assert "record" not in asks(again), "it is not sent again"
     assert flow_phase(life) is FlowPhase.FAILED
+
+
+# --- counts and places -----------------------------------------------------------------------------------------------
+
+
+def test_progress_counts_every_kind_of_end() -> None:
+    life = Life(
+        compiled(
+            step("a"), step("b", continueOnFailure=True), step("c", when="never"), step("d", when="never"), step("e")
+        )
+    )
+    life.look("10:00:00")
+    decision = life.look("10:00:41", a=DONE, b=FAILED, e=job())
+    assert decision.status["progress"] == {
+        "completedSteps": 4,
+        "totalSteps": 5,
+        "successfulSteps": 1,
+        "failedSteps": 1,
+    }
+    assert life.state is not None
+    assert life.state.tally.skipped == 2
+
+
+@pytest.mark.parametrize(("a", "b", "first"), [("10:00:20", "10:00:30", "a"), ("10:00:30", "10:00:20", "b")])
+def test_of_two_failures_the_earlier_is_named(a: str, b: str, first: str) -> None:
+    life = Life(compiled(step("a"), step("b"), step("c")))
+    life.look("10:00:00")
+    life.look("10:00:41", a=bad(a), b=bad(b), c=job())
+    decision = life.look("10:01:41", c=done("10:01:40"))
+    assert decision.status["conditions"][0]["message"] == f"step {first} failed"
+
+
+def test_a_step_that_is_ready_later_has_its_place_in_the_line() -> None:
+    life = Life(compiled(step("a"), step("b", "a"), step("c"), policy={"parallelism": 1}))
+    life.look("10:00:00")
+    assert life.holds("c") == (r.NeedsSlot(1),)
+    assert asks(life.look("10:00:41", a=DONE)) == ["record", "create b 1"]
+    assert life.holds("c") == (r.NeedsSlot(1),)
+    assert asks(life.look("10:01:41", b=done("10:01:40"))) == ["record", "create c 1"]
+
+
+def test_a_retry_does_not_take_the_job_of_the_attempt_before_it() -> None:
+    life = Life(compiled(step("build", timeoutSeconds=60, retryPolicy=retry(1, 10))))
+    life.look("10:00:00")
+    life.look("10:00:41", build=FAILED)
+    life.look("10:00:50")
+    assert life.record("build").job is None
+    assert life.record("build").started_at == at("10:00:50")
+    life.look("10:00:52", build=(FAILED, job(2, "10:00:51")))
+    assert life.record("build").job == JobRef("nightly-build", "uid-2")
+
+
+def test_the_time_of_finally_counts_from_the_last_end_of_a_main_step() -> None:
+    life = Life(compiled(step("a"), step("b"), last=[step("f"), step("g", "f")], policy={"finallyDeadlineSeconds": 60}))
+    life.look("10:00:00")
+    assert life.look("10:00:41", a=DONE, b=done("10:00:20")).wake_at == at("10:01:40")
+    after = life.look("10:01:01", f=job(1, "10:00:41", complete="10:01:00"))
+    assert after.wake_at == at("10:01:40"), "not from the end of a step of finally"
+    life.look("10:01:40", g=job(1, "10:01:01"))
+    assert life.record("g").cause == r.FlowEnded(at("10:01:40"), "FinallyDeadlineExceeded")
+
+
+def test_a_failure_in_finally_ends_no_other_step_of_it() -> None:
+    life = Life(compiled(step("a"), last=[step("f"), step("g")]))
+    life.look("10:00:00")
+    life.look("10:00:41", a=DONE)
+    life.look("10:01:41", f=bad("10:01:40"), g=job(1, "10:00:41"))
+    assert life.phases() == "a Succeeded, f Failed, g Running"
+
+
+def test_finally_is_not_bound_by_the_deadline_of_the_main_steps() -> None:
+    """The main steps were in time; what happens after the deadline is none of its business."""
+    wants = gets("level", configMapKeyRef={"name": "settings", "key": "level"})
+    life = Life(compiled(step("a"), last=[step("f", **wants)], policy=QUICK))
+    life.look("10:00:00")
+    life.look("10:00:41", a=DONE)
+    life.look("10:01:30", inputs={REF: Absent("gone")})
+    assert life.record("f").cause == r.InputMissing(at("10:01:30"), "level", "gone")
+    assert ended(life) == ("Failed", "FlowFailed")
+
+
+def test_at_the_deadline_itself_it_wins_over_what_would_fail_a_step() -> None:
+    wants = gets("level", configMapKeyRef={"name": "settings", "key": "level"})
+    life = Life(compiled(step("build"), step("test", "build", **wants), policy=QUICK))
+    life.look("10:00:00", inputs={REF: Absent()})
+    life.look("10:01:00", build=done("10:00:59"))
+    assert life.record("test").cause == r.FlowEnded(at("10:01:00"), "ActiveDeadlineExceeded")
