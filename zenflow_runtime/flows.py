@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -68,8 +68,8 @@ class Flow:
     """The server has confirmed the version that `obj` is of: by taking a write based on it, or by a read by name."""
     recording: bool = False
     """A status write of ours is under way: what the watch shows meanwhile may be its echo."""
-    held: Mapping[str, Any] | None = None
-    """The newest object that the watch has shown meanwhile."""
+    held: tuple[str, Callable[[], Mapping[str, Any]]] | None = None
+    """The newest object that the watch has shown meanwhile: its version, and how to read it."""
     due: bool = True
     """Something happened, or its alarm rang."""
     decisions: int = 0

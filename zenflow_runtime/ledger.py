@@ -104,8 +104,7 @@ class Ledger:
             self._wake(flow)
             return
         if flow.recording:
-            if flow.held is None or newer(obj["metadata"]["resourceVersion"], flow.held["metadata"]["resourceVersion"]):
-                flow.held = obj
+            self._hold(flow, obj["metadata"]["resourceVersion"], lambda: obj)
             return
         if not newer(obj["metadata"]["resourceVersion"], flow.resource_version):
             return  # our own acknowledged write lies over the cache until the watch has caught up
@@ -114,6 +113,21 @@ class Ledger:
             flow.confirmed = False
             self._wake(flow)
         self.renew(flow, obj)
+
+    def wants_flow(self, uid: str, version: str, read: Callable[[], Object]) -> bool:
+        """Whether a flow that a watch shows has to be read now; `read` does so later, where that is to be seen yet.
+
+        Most events of a flow are echoes of our own status writes, and a flow can be large.
+        """
+        flow = self.flows.get(uid)
+        if flow is None:
+            return uid not in self._gone
+        if not newer(version, flow.resource_version):
+            return False
+        if flow.recording:
+            self._hold(flow, version, read)
+            return False
+        return True
 
     def take_job(self, job: Object) -> None:
         """A Job, as a list or a watch shows it."""
@@ -279,8 +293,8 @@ class Ledger:
         """The status write is over, whatever came of it."""
         flow.recording = False
         held, flow.held = flow.held, None
-        if held is not None and flow.uid in self.flows:
-            self.take_flow(held)
+        if held is not None and flow.uid in self.flows and newer(held[0], flow.resource_version):
+            self.take_flow(held[1]())
 
     def renew(self, flow: Flow, obj: Object) -> None:
         """The flow as it now is, by a watch or a fresh read."""
@@ -413,6 +427,10 @@ class Ledger:
         flow.due = True
         if self._woken is not None:
             self._woken(flow)
+
+    def _hold(self, flow: Flow, version: str, read: Callable[[], Object]) -> None:
+        if flow.held is None or newer(version, flow.held[0]):
+            flow.held = (version, read)
 
     def _bury(self, uid: str) -> None:
         self._gone[uid] = None

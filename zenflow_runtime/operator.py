@@ -22,7 +22,7 @@ from zenflow_runtime.clock import Clock, WallClock
 from zenflow_runtime.door import DELETES_SHARE, Door, TokenBucket
 from zenflow_runtime.events import EventMode, Recorder
 from zenflow_runtime.flows import Flow
-from zenflow_runtime.kube import FLOW, JOB, POD, Kube, Object
+from zenflow_runtime.kube import FLOW, JOB, POD, Kube, Object, WatchEvent
 from zenflow_runtime.leader import Election, Tenure
 from zenflow_runtime.ledger import Ledger
 from zenflow_runtime.metrics import Metrics, State, Watching
@@ -51,6 +51,9 @@ class _Flows:
     def begin(self) -> None:
         pass
 
+    def wants(self, event: WatchEvent) -> bool:
+        return self.ledger.wants_flow(event.uid, event.version, lambda: event.object)
+
     def take(self, obj: Object) -> None:
         self.ledger.take_flow(obj)
 
@@ -73,6 +76,9 @@ class _Jobs:
     def begin(self) -> None:
         pass
 
+    def wants(self, event: WatchEvent) -> bool:
+        return True
+
     def take(self, obj: Object) -> None:
         self.ledger.take_job(obj)
 
@@ -94,6 +100,9 @@ class _Pods:
 
     def begin(self) -> None:
         self.ledger.list_pods()
+
+    def wants(self, event: WatchEvent) -> bool:
+        return True
 
     def take(self, obj: Object) -> None:
         self.ledger.take_pod(obj)

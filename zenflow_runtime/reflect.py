@@ -42,6 +42,9 @@ class Sink(Protocol):
     def begin(self) -> None:
         """A list begins; all it has is handed over by `take`."""
 
+    def wants(self, event: WatchEvent) -> bool:
+        """Whether the object of a watch event is worth reading: our own writes come back as events, too."""
+
     def take(self, obj: Object) -> None:
         """An object, as it is."""
 
@@ -188,21 +191,18 @@ class Reflector:
     def _take(self, event: WatchEvent) -> None:
         if event.type == "ERROR":
             raise failed_with(event.object)
-        try:
-            version = event.object["metadata"]["resourceVersion"]
-        except UNREADABLE:
-            version = None
         match event.type:
             case "BOOKMARK":
                 self._bookmarked = True
             case "DELETED":
                 self._hand(self._sink.drop, event.object)
             case "ADDED" | "MODIFIED":
-                self._hand(self._sink.take, event.object)
+                if self._sink.wants(event):
+                    self._hand(self._sink.take, event.object)
             case _:
                 log.warning("unknown watch event passed over", kind=self.kind, type=event.type)
-        if isinstance(version, str) and version:
-            self._version = version
+        if event.version:
+            self._version = event.version
 
     def _hand(self, to: Callable[[Object], None], obj: Object) -> bool:
         """Hand one object over; False if it cannot be read, which stops none of the others."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.runtime.stage import play
 from zenflow_runtime.door import Door
-from zenflow_runtime.kube import FLOW, Kube, Object
+from zenflow_runtime.kube import FLOW, Kube, Object, WatchEvent
 from zenflow_runtime.reflect import Reflector, Watched
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.transport import ClusterTransport, Fault, TooOld, config
@@ -33,6 +33,9 @@ class Known:
 
     def begin(self) -> None:
         self.lists += 1
+
+    def wants(self, event: WatchEvent) -> bool:
+        return True
 
     def take(self, obj: Object) -> None:
         metadata = obj["metadata"]
