@@ -240,17 +240,83 @@ def make_app(terminal: Terminal) -> App:
 
         return run_cases(terminal, paths, only=k, junit=junit, verbose=verbose)
 
+    def manifests(
+        *,
+        namespace: str | None = None,
+        namespaced: str = "",
+        image: str | None = None,
+        replicas: int = 1,
+        eager_completion: bool = True,
+        crd: bool = True,
+        policies: bool = True,
+        user_roles: bool = True,
+        operator: bool = True,
+        author_policy: Annotated[bool, Parameter(negative=())] = False,
+    ) -> int:
+        """Print what a cluster needs to run flows, for `kubectl apply -f -`.
+
+        The API, the operator with its rights, roles for people, and the policy that
+        guards approvals. The same options print the same text. Exit code 0.
+
+        Parameters
+        ----------
+        namespace
+            Where the operator is (zenflow-system).
+        namespaced
+            Run the flows of this namespace only, with rights in that one alone; the operator is there, too.
+        image
+            The operator's image, where the cluster can pull it.
+        replicas
+            How many operators; one leads, the others wait.
+        eager_completion
+            Without it the operator cannot patch Jobs, and each step takes up to a second longer.
+        crd
+            Without the API, which only an administrator of the cluster can make.
+        policies
+            Without the policy: then whoever may edit a flow may approve its steps.
+        user_roles
+            Without the roles for people.
+        operator
+            Without the operator.
+        author_policy
+            Also: who creates a flow must be allowed to create Jobs.
+        """
+        from zenflow_runtime import installing
+        from zenflow_runtime.cli.manifests import print_manifests
+
+        part = installing.Part
+        chosen = {
+            part.CRD: crd,
+            part.APPROVAL_POLICY: policies,
+            part.USER_ROLES: user_roles,
+            part.OPERATOR: operator,
+            part.AUTHOR_POLICY: author_policy,
+        }
+        if namespaced and namespace is not None:
+            terminal.fail("--namespace and --namespaced exclude each other", "with --namespaced the operator is there")
+            return exits.INVALID
+        installation = installing.Installation(
+            parts=frozenset(each for each, wanted in chosen.items() if wanted),
+            namespace=installing.NAMESPACE if namespace is None else namespace,
+            only=namespaced,
+            image=installing.IMAGE if image is None else image,
+            replicas=replicas,
+            without=frozenset() if eager_completion else frozenset({installing.EAGER}),
+        )
+        return print_manifests(terminal, installation)
+
     app.command(validate, usage="Usage: zenflow validate [OPTIONS] FILE...", help_epilogue=_VALIDATE)
     app.command(plan, help_epilogue=_PLAN)
     app.command(graph, help_epilogue=_GRAPH)
     app.command(simulate, help_epilogue=_SIMULATE)
     app.command(explain, help_epilogue=_EXPLAIN)
     app.command(test, usage="Usage: zenflow test [OPTIONS] PATH...", help_epilogue=_TEST)
+    app.command(manifests, help_epilogue=_MANIFESTS)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
 
-_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain", "test")
+_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain", "test", "manifests")
 
 
 _VALIDATE: Final = """Examples:
@@ -273,6 +339,10 @@ _EXPLAIN: Final = """Examples:
 _TEST: Final = """Examples:
   zenflow test tests/cases
   zenflow test tests/cases -k retry --junit report.xml"""
+
+_MANIFESTS: Final = """Examples:
+  zenflow manifests --image registry.example.com/zenflow:1 | kubectl apply -f -
+  zenflow manifests --namespaced ci --no-crd --no-policies"""
 
 
 def run(argv: list[str]) -> int:
