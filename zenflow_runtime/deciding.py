@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from attrs import evolve
 
 from zenflow_core.actions import DeleteFlow, NudgeJob, RecordStatus
 from zenflow_core.codec import read_flow
@@ -13,10 +16,14 @@ from zenflow_core.observation import Observed, Refused
 from zenflow_core.plan import Plan, refused_plan
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import advance, reconcile
+from zenflow_core.recording import record_status, rows_are_kept
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
 from zenflow_core.state import JobRef
 from zenflow_runtime.flows import Flow
+
+NOTE_AFTER: Final = timedelta(seconds=15)
+"""So long a Job's uid waits for another write of its flow to travel with. Short steps cost no write more for it."""
 
 Compiler: TypeAlias = Callable[[Mapping[str, Any]], Plan | None]
 """Gives the plan of a flow object that the caller has compiled already; None: compile it."""
@@ -44,6 +51,33 @@ def lacks_fence(flow: Flow, decision: Decision) -> bool:
     if flow.confirmed or not decision.actions or isinstance(decision.actions[0], RecordStatus):
         return False
     return any(not isinstance(action, NudgeJob | DeleteFlow) for action in decision.actions)
+
+
+def noted(flow: Flow, decision: Decision, now: Instant) -> Decision:
+    """The decision, with what it learnt by the way written down once that has waited for `NOTE_AFTER`.
+
+    The uid of a Job goes into the status with the next write of its flow. Where none comes, it gets one of its own:
+    a process that starts later can then tell a Job that somebody deleted from one that was never created. Short
+    steps cost no write more for that, and the Jobs of one wave share theirs.
+    """
+    unwritten = decision.state.unwritten
+    if not unwritten or not rows_are_kept(decision.state):
+        flow.unnoted_since = None
+        return decision
+    since = flow.unnoted_since
+    since = now if since is None or since > now else since
+    due = since + NOTE_AFTER
+    if now < due:
+        flow.unnoted_since = since
+        wake_at = due if decision.wake_at is None else min(due, decision.wake_at)
+        decision = evolve(decision, wake_at=wake_at)
+    else:
+        flow.unnoted_since = None
+        after = evolve(decision.state, unwritten=frozenset())
+        record = record_status(decision.state, after, unwritten)
+        decision = evolve(decision, state=after, actions=(record, *decision.actions))
+    flow.state, flow.wake_at = decision.state, decision.wake_at
+    return decision
 
 
 def plan_of(flow: Flow, compile_with: Compiler | None = None, *, settings: Settings = DEFAULTS) -> Plan:

@@ -64,6 +64,8 @@ class Flow:
     origin: OriginLookup = UNREAD
     changed_origin: bool = False
     status_refused_at: Instant | None = None
+    unnoted_since: Instant | None = None
+    """Since when something is known that the stored status does not say, and that is no reason to write by itself."""
     confirmed: bool = False
     """The server has confirmed the version that `obj` is of: by taking a write based on it, or by a read by name."""
     recording: bool = False

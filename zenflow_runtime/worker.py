@@ -24,7 +24,7 @@ from zenflow_core.facts import reason_of
 from zenflow_core.observation import Observed
 from zenflow_core.reasons import Instant
 from zenflow_runtime.clock import Clock
-from zenflow_runtime.deciding import decide, doubt_rows, lacks_fence
+from zenflow_runtime.deciding import decide, doubt_rows, lacks_fence, noted
 from zenflow_runtime.events import Recorder, created, notes_of
 from zenflow_runtime.execute import Executor, Outcome
 from zenflow_runtime.failures import NotLeading, RequestFailed
@@ -176,6 +176,7 @@ class Worker:
         self._metrics.decision.observe(time.perf_counter() - clocked)
         if self._watcher is not None:
             self._watcher(flow, observed, now, decision)
+        decision = noted(flow, decision, now)
         if lacks_fence(flow, decision):
             found = await self._kube.find(FLOW, flow.seen.namespace, flow.seen.name)
             if not self._ledger.confirm(flow, found):

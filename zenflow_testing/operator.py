@@ -39,7 +39,7 @@ from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.status import read_origin
 from zenflow_core.termination import Messages, read_messages
 from zenflow_runtime.answers import refused, too_large
-from zenflow_runtime.deciding import Compiler, decide, doubt_rows, lacks_fence
+from zenflow_runtime.deciding import Compiler, decide, doubt_rows, lacks_fence, noted
 from zenflow_runtime.flows import Flow, newer
 from zenflow_runtime.ledger import Ledger
 from zenflow_testing.clock import Clock, SkewedClock
@@ -256,6 +256,7 @@ class Operator:
         observed, decision = decide(flow, now, compile_with=self._compile_with, settings=self._settings)
         if self._watcher is not None:
             self._watcher(flow, observed, now, decision)
+        decision = noted(flow, decision, now)
         flow.rings_at = self._true(decision.wake_at)
         if lacks_fence(flow, decision):
             found = self._find("JobFlow", flow.seen.namespace, flow.seen.name)

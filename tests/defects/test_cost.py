@@ -65,7 +65,7 @@ def test_no_number_of_neighbours_makes_a_flow_dearer() -> None:
     """A hundred other flows in the namespace, and not one more request for this one."""
     alone = Life(flow(step("a"), step("b", "a"), policy={"concurrencyPolicy": "Forbid"})).to_the_end()
     life = Life(*(flow(step("x"), name=f"other-{n}") for n in range(100)), x=[HANGS] * 100)
-    life.after(5)
+    life.after(30)  # what is known of their Jobs has been noted by then
     before = len(life.requests)
     life.submit(flow(step("a"), step("b", "a"), policy={"concurrencyPolicy": "Forbid"}))
     life.after(60)
@@ -74,9 +74,14 @@ def test_no_number_of_neighbours_makes_a_flow_dearer() -> None:
 
 
 def test_no_request_is_sent_while_nothing_happens() -> None:
-    """An hour in which a Job runs costs nothing; neither does a finished flow until its time is over."""
+    """Hours in which a Job runs cost one note of its uid; a finished flow costs nothing until its time is over."""
     life = Life(flow(step("a")), a=[succeeds(7_200)])
-    life.after(10)
+    life.after(30)
+    assert [(verb, kind) for verb, kind, _ in life.requests] == [
+        ("patch", "JobFlow/status"),
+        ("create", "Job"),
+        ("patch", "JobFlow/status"),
+    ]
     sent = len(life.requests)
     life.after(7_000)
     assert len(life.requests) == sent
