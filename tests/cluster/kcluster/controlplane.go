@@ -248,7 +248,9 @@ func identities(folder, server string) (*authority, error) {
 			ips: []net.IP{net.ParseIP(loopback), net.ParseIP(firstService)}},
 		{file: "front-proxy", user: "front-proxy-client"},
 		{file: "admin", user: "admin", groups: masters},
-		{file: "fakekubelet", user: "fakekubelet", groups: masters}, // a name of its own, for the audit log
+		// Names of their own, for the audit log; what an operator may do with less, other tests say.
+		{file: "fakekubelet", user: "fakekubelet", groups: masters},
+		{file: "operator", user: "operator", groups: masters},
 		{file: "manager", user: "system:kube-controller-manager"},
 		{file: "scheduler", user: "system:kube-scheduler"},
 	} {
@@ -256,7 +258,7 @@ func identities(folder, server string) (*authority, error) {
 			return nil, err
 		}
 	}
-	for _, user := range []string{"admin", "fakekubelet", "manager", "scheduler"} {
+	for _, user := range []string{"admin", "fakekubelet", "operator", "manager", "scheduler"} {
 		if err := a.kubeconfig(kubeconfigIn(folder, user), server, user); err != nil {
 			return nil, err
 		}

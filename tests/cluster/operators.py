@@ -1,0 +1,168 @@
+"""The operator as a process of its own, `python -m zenflow_runtime`, and flows for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import lightkube
+import yaml
+from attrs import frozen
+from lightkube.generic_resource import create_namespaced_resource
+
+from tests.cluster.controlplane import START_SECONDS, CannotStartError, ControlPlane, Running, eventually
+
+JobFlow = create_namespaced_resource("workflow.kube-zen.io", "v1alpha1", "JobFlow", "jobflows")
+Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
+Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+PLAYS: Final = "testing.kube-zen.io"
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def _die_with_parent() -> None:
+    """The operator does not look at its standard input, so the kernel has to end it when the test run is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@frozen
+class Operating:
+    """An operator that runs."""
+
+    running: Running
+    address: str
+    """Of its /metrics and probes."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.running.process.pid
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.running.process.kill()
+        self.running.process.wait()
+
+
+@contextmanager
+def operator(plane: ControlPlane, *flags: str) -> Iterator[Operating]:
+    """An operator of all namespaces, ready for flows."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    count = len(list(plane.folder.glob("operator-*.log")))
+    log = plane.folder / f"operator-{count}.log"
+    command = [sys.executable, "-m", "zenflow_runtime", "--kubeconfig", str(plane.folder / "operator.kubeconfig")]
+    command += ["--metrics-addr", address, *flags]
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent,
+        )
+    running = Running(process, log)
+    try:
+        _wait_until_ready(running, address)
+        yield Operating(running, address)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        running.stop()
+
+
+def _wait_until_ready(running: Running, address: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with httpx2.Client(trust_env=False) as http:
+        while True:
+            if running.process.poll() is not None or time.monotonic() > deadline:
+                raise CannotStartError(f"the operator is not ready:\n{running.tail()}")
+            try:
+                if http.get(f"http://{address}/readyz").status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.05)
+
+
+def played(template: Mapping[str, Any], plays: Mapping[str, str]) -> dict[str, Any]:
+    """A Job template whose Pods the fake kubelet plays so."""
+    spec = template["spec"]
+    pod = spec["template"]
+    metadata = pod.get("metadata") or {}
+    annotations = {**(metadata.get("annotations") or {}), **{f"{PLAYS}/{key}": text for key, text in plays.items()}}
+    return {**template, "spec": {**spec, "template": {**pod, "metadata": {**metadata, "annotations": annotations}}}}
+
+
+def example(name: str, namespace: str, plays: Mapping[str, Mapping[str, str]] | None = None) -> Any:
+    """An example of the documentation, in a namespace of its own; `plays` by step says how their Pods play."""
+    manifest = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
+    manifest["metadata"]["namespace"] = namespace
+    steps = manifest["spec"]["steps"]
+    unknown = set(plays or {}) - {step["name"] for step in steps}
+    assert not unknown, f"{name} has no steps {unknown}"
+    for step in steps:
+        if step["name"] in (plays or {}):
+            step["template"] = played(step["template"], (plays or {})[step["name"]])
+    return JobFlow.from_dict(manifest)
+
+
+def a_step(name: str, *after: str, plays: Mapping[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+    """A step of one container."""
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "none:1"}]}}
+    template = played({"spec": {"backoffLimit": 0, "template": pod}}, plays or {})
+    return {"name": name, **({"dependencies": list(after)} if after else {}), "template": template, **fields}
+
+
+def a_flow(name: str, *steps: Mapping[str, Any], **spec: Any) -> Any:
+    """A flow of these steps."""
+    return JobFlow.from_dict({"metadata": {"name": name}, "spec": {"steps": list(steps), **spec}})
+
+
+def status_of(client: lightkube.Client, name: str) -> Mapping[str, Any]:
+    """The status of a flow as it is now; empty before the first."""
+    return client.get(JobFlow, name).get("status") or {}
+
+
+def reached(client: lightkube.Client, name: str, *phases: str, within: float = 60.0) -> Mapping[str, Any]:
+    """The status of a flow once its phase is one of these."""
+
+    def look() -> Mapping[str, Any] | None:
+        status = status_of(client, name)
+        return status if status.get("phase") in phases else None
+
+    return eventually(look, f"flow {name} to be {' or '.join(phases)}", within=within)
+
+
+def ended(client: lightkube.Client, name: str, within: float = 60.0) -> Mapping[str, Any]:
+    """The status of a flow once it has ended."""
+    return reached(client, name, "Succeeded", "Failed", within=within)
+
+
+def rows(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The rows of a status, by step."""
+    return {row["name"]: row for row in status["steps"]}
+
+
+def phases(status: Mapping[str, Any]) -> dict[str, str]:
+    """The phases of the steps."""
+    return {name: row["phase"] for name, row in rows(status).items()}
+
+
+def jobs_of(client: lightkube.Client, flow: str) -> Sequence[Any]:
+    """The Jobs of a flow, by their names."""
+    return sorted(client.list(Job, labels={"workflow.kube-zen.io/flow": flow}), key=lambda job: job["metadata"]["name"])
