@@ -203,6 +203,13 @@ def alone(name: str) -> Any:
     return json.loads(done.stdout)
 
 
+def lives(*options: str) -> Any:
+    """Whole lives with every law checked at each decision."""
+    script = Path(__file__).with_name("lives.py")
+    done = subprocess.run([sys.executable, str(script), *options], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
 def figures(folder: Path) -> dict[str, Callable[[], Any]]:
     """Every figure by name."""
 
@@ -227,6 +234,8 @@ def figures(folder: Path) -> dict[str, Callable[[], Any]]:
         "validate-when": lambda: validated(wide(1000, size=700_000, when=True)),
         "core-1000": lambda: alone("core-1000"),
         "core-10000": lambda: alone("core-10000"),
+        "lives": lambda: lives(),
+        "lives-served": lambda: lives("--served"),
     }
 
 
