@@ -6,7 +6,6 @@ turns every failed answer into a metav1.Status that lightkube can read.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -70,39 +69,35 @@ class TokenBucket:
     """So many requests a second, so many at once, first come first served; part of it is kept for deletes."""
 
     def __init__(self, rate: float, burst: float, *, reserve: float) -> None:
-        self.rate = rate
-        self.burst = burst
-        self.reserve = reserve
+        self._rate = rate
+        self._burst = burst
+        self._reserve = min(reserve, burst - 1)
+        """What other requests leave alone. One that waits needs a whole token besides."""
         self._tokens = burst
         self._at: float | None = None
-        self._queue: deque[object] = deque()
+        # Only the first of each kind watches the tokens; the others wait behind it.
+        self._first = {False: anyio.Lock(), True: anyio.Lock()}
 
     async def take(self, *, urgent: bool) -> float:
         """Wait for a turn; how long that took, in seconds. Urgent requests need not leave the reserve alone."""
-        if urgent or not self._queue:
-            pause = self._pause(0.0 if urgent else self.reserve)
-            if pause <= 0:
-                self._tokens -= 1
-                return 0.0
         begun = anyio.current_time()
-        ticket = object()
-        (self._queue.appendleft if urgent else self._queue.append)(ticket)
-        try:
+        async with self._first[urgent]:
             while True:
-                pause = self._pause(0.0 if urgent else self.reserve)
-                if pause <= 0 and (urgent or self._queue[0] is ticket):
+                pause = self._pause(0.0 if urgent else self._reserve)
+                if pause <= 0:
                     self._tokens -= 1
                     return anyio.current_time() - begun
-                await anyio.sleep(max(pause, 1 / self.rate))
-        finally:
-            self._queue.remove(ticket)
+                await anyio.sleep(pause)
 
     def _pause(self, floor: float) -> float:
+        """How long it takes until there is a token above the floor; 0 or less: there is one."""
         now = anyio.current_time()
         if self._at is not None:
-            self._tokens = min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
+            self._tokens = min(self._burst, self._tokens + max(now - self._at, 0.0) * self._rate)
         self._at = now
-        return (floor + 1 - self._tokens) / self.rate
+        missing = floor + 1 - self._tokens
+        # Tokens are sums of fractions: what is all but there is there.
+        return missing / self._rate if missing > 1e-9 else 0.0
 
 
 class Door(httpx2.AsyncBaseTransport):

@@ -158,6 +158,18 @@ def test_a_bucket_gives_its_burst_and_then_its_rate_and_keeps_its_reserve(backen
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_smallest_bucket_still_lets_everything_through(backend: str) -> None:
+    async def scene() -> None:
+        bucket = TokenBucket(1.0, 1.0, reserve=1)
+        begun = anyio.current_time()
+        for urgent in (False, True, False):
+            await bucket.take(urgent=urgent)
+        assert anyio.current_time() - begun == pytest.approx(2, abs=0.01)
+
+    play(scene, backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_who_waits_longest_is_served_first_and_a_cancelled_one_leaves(backend: str) -> None:
     async def scene() -> None:
         bucket, served = TokenBucket(1.0, 1.0, reserve=0), []
