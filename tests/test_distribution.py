@@ -38,9 +38,10 @@ def test_a_package_is_typed(package: str) -> None:
     assert importlib.resources.files(package).joinpath("py.typed").is_file()
 
 
-def test_the_operator_says_that_there_is_none_yet() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-P", "-m", "zenflow_runtime"], capture_output=True, text=True, check=False
-    )
+def test_the_operator_says_how_to_get_the_libraries_that_are_not_there() -> None:
+    blocked = "import sys; sys.modules['uvicorn'] = None; from zenflow_runtime.__main__ import main; sys.exit(main())"
+    answer = subprocess.run([sys.executable, "-P", "-c", blocked], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith("zenflow-runtime: this version of zenflow has no operator yet")
+    assert answer.stderr == (
+        "zenflow-runtime: uvicorn is not installed, so nothing was started\n  fix: pip install 'zenflow[runtime]'\n"
+    )

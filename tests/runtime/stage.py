@@ -34,6 +34,7 @@ from zenflow_runtime.flows import Flow
 from zenflow_runtime.leader import Tenure
 from zenflow_runtime.operator import Operator
 from zenflow_runtime.settings import ElectionMode, Settings
+from zenflow_testing.clock import EPOCH
 from zenflow_testing.cluster import Cluster, Event
 from zenflow_testing.demands import demands_of
 from zenflow_testing.garbage import GarbageCollector
@@ -59,8 +60,9 @@ class Stage:
         runs: Mapping[str, Sequence[ScriptedEnding]] | None = None,
         approvals: Mapping[str, ScriptedApproval | None] | None = None,
         sync_delay: float = 0,
+        start: datetime = EPOCH,
     ) -> None:
-        self.clock = LoopClock()
+        self.clock = LoopClock(start)
         self.cluster = Cluster(self.clock)
         self.garbage = GarbageCollector(self.cluster)
         script = Script(steps={k: tuple(v) for k, v in (runs or {}).items()}, approvals=approvals or {}, suspended={})
