@@ -240,6 +240,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def bench_cluster(session: nox.Session) -> None:
+    """Measure the operator on a real control plane; prints one JSON document. Not part of a bare `nox`, either."""
+    install(session, ".[all]", groups=("tests",))
+    # The checkout is on the path for `tests`; the packages are those of the checkout then, too.
+    session.run("python", "-m", "tests.cluster.bench", *session.posargs)
+
+
+@nox.session(python=OLDEST, default=False)
 def schemas(session: nox.Session) -> None:
     """Write again what is generated from the installed libraries and from the core: each `tools/make_*.py`."""
     install(session, ".[all]")

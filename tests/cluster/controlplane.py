@@ -106,8 +106,9 @@ class Audited:
     namespace: str
     name: str
     code: int
+    received: str
     at: str
-    """When it was answered, RFC 3339 with microseconds: as text in the order of time."""
+    """When it came, and when it was answered: RFC 3339 with microseconds, as text in the order of time."""
 
 
 @frozen
@@ -159,14 +160,17 @@ def _audited(entry: dict[str, Any]) -> Audited:
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
         code=(entry.get("responseStatus") or {}).get("code", 0),
+        received=entry["requestReceivedTimestamp"],
         at=entry["stageTimestamp"],
     )
 
 
 @contextmanager
-def control_plane(binary: Path, folder: Path, *, arguments: Sequence[str] = ()) -> Iterator[ControlPlane]:
+def control_plane(
+    binary: Path, folder: Path, *, jobflow_crd: Path = JOBFLOW_CRD, arguments: Sequence[str] = ()
+) -> Iterator[ControlPlane]:
     """A control plane in an empty folder, for as long as the context lasts. Ready after some 3 s."""
-    crds = [HERE / "crds.yaml", JOBFLOW_CRD]
+    crds = [HERE / "crds.yaml", jobflow_crd]
     folder.mkdir(parents=True, exist_ok=True)
     control = started(
         [

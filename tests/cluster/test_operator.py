@@ -41,7 +41,7 @@ FOREVER = {"seconds": "forever"}
 
 @pytest.fixture(scope="module", autouse=True)
 def operating(plane: ControlPlane) -> Iterator[Operating]:
-    """One operator for all tests of this file; the server refused nothing that it asked for, but what is meant to be."""
+    """One operator for all tests of this file. The server refused it nothing but what is meant to be refused."""
     with operator(plane) as running:
         yield running
         refused = {(each.verb, each.resource, each.code) for each in plane.audit() if _was_refused(each)}
