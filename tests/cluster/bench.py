@@ -188,7 +188,7 @@ def main() -> int:
     )
     parser.add_argument("--events", choices=("all", "failures", "none"), default="all", help="of the operator")
     parser.add_argument(
-        "--crd", type=Path, default=JOBFLOW_CRD, help="another JobFlow definition, to see what one costs"
+        "--crd", type=Path, default=JOBFLOW_CRD, help="another JobFlow definition, for its cost"
     )
     given = parser.parse_args()
     unknown = set(given.loads) - set(LOADS)
