@@ -166,6 +166,7 @@ class Operator:
             events=self.events,
             nudges=settings.eager_completion,
             pace=Pace(settings.workers, settings.merge_seconds),
+            settings=settings.flows,
             watcher=watcher,
         )
         self.reflectors = tuple(self._reflectors())

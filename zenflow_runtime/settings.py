@@ -16,6 +16,8 @@ from typing import Any, Final, NoReturn
 from attrs import frozen
 
 from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, RETRY_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
+from zenflow_core.settings import DEFAULTS, ArtifactClaim
+from zenflow_core.settings import Settings as FlowSettings
 from zenflow_core.version import VERSION
 from zenflow_runtime.events import EventMode
 from zenflow_runtime.leader import LEASE_NAME
@@ -24,6 +26,9 @@ from zenflow_runtime.logs import LEVELS
 POD_NAMESPACE: Final = "POD_NAMESPACE"
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
+ACCESS_MODES: Final = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
+
+_QUANTITY: Final = re.compile(r"[1-9]\d{0,14}(\.\d{1,3})?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -91,6 +96,8 @@ class Settings:
     relist_seconds: float = 3600.0
     drain_seconds: float = 20.0
     log_level: str = "info"
+    flows: FlowSettings = DEFAULTS
+    """What the operator decides for all flows."""
     ignored: tuple[str, ...] = ()
     """Variables that are set and mean nothing any more; said once at the start."""
 
@@ -148,6 +155,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
         relist_seconds=_number("--relist-seconds", given["relist_seconds"], low=60, high=7 * 86_400),
         drain_seconds=_number("--shutdown-seconds", given["shutdown_seconds"], low=0, high=3600),
         log_level=level,
+        flows=_flow_settings(given),
         ignored=ignored,
     )
 
@@ -177,12 +185,28 @@ def _parser() -> argparse.ArgumentParser:
     add("--relist-seconds", default="3600", help="list everything anew so often even if all is well (3600)")
     add("--shutdown-seconds", default="20", help="time for decisions under way when told to stop (20)")
     add("--log-level", default="", choices=["", *LEVELS], help="debug, info, warning or error ($LOG_LEVEL, info)")
+    add(
+        "--artifact-image",
+        default="",
+        help="image with zenflow-artifacts (none: no artifact is moved)",
+    )
+    add("--artifact-claim-size", default="1Gi", help="size of the claim for artifacts without a store (1Gi)")
+    add("--artifact-storage-class", default="", help="its storage class (the cluster's default)")
+    add("--artifact-access-mode", default="ReadWriteOnce", choices=ACCESS_MODES, help="its access mode (ReadWriteOnce)")
     # The Go project's webhook, which this operator does not have: its switches are understood where they turn it off.
     for flag in ("--enable-webhook", "--insecure-webhook"):
         add(flag, default="false", nargs="?", const="true", help=argparse.SUPPRESS)
     for flag in ("--webhook-addr", "--webhook-cert-file", "--webhook-key-file"):
         add(flag, default="", help=argparse.SUPPRESS)
     return parser
+
+
+def _flow_settings(given: Mapping[str, Any]) -> FlowSettings:
+    size = given["artifact_claim_size"]
+    if not _QUANTITY.fullmatch(size):
+        raise Nonsense(f"--artifact-claim-size: found {size!r}\n  fix: a Kubernetes quantity above 0, such as 10Gi")
+    claim = ArtifactClaim(size, given["artifact_storage_class"] or None, access_mode=given["artifact_access_mode"])
+    return FlowSettings(given["artifact_image"] or None, claim)
 
 
 def _check_webhook(given: Mapping[str, Any]) -> None:

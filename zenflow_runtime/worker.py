@@ -23,6 +23,7 @@ from zenflow_core.decision import Decision
 from zenflow_core.facts import reason_of
 from zenflow_core.observation import Observed
 from zenflow_core.reasons import Instant
+from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_runtime.clock import Clock
 from zenflow_runtime.deciding import decide, doubt_rows, lacks_fence, noted
 from zenflow_runtime.events import Recorder, created, notes_of
@@ -74,6 +75,7 @@ class Worker:
         events: Recorder | None = None,
         nudges: bool = True,
         pace: Pace | None = None,
+        settings: Settings = DEFAULTS,
         watcher: Watcher | None = None,
     ) -> None:
         self._kube = kube
@@ -83,6 +85,7 @@ class Worker:
         self._metrics = metrics
         self._events = events
         self._pace = pace or Pace()
+        self._settings = settings
         self._watcher = watcher
         self._executor = Executor(kube, ledger, clock, leads=leads, nudges=nudges, created=self._job_created)
         self._since: dict[str, float] = {}
@@ -172,7 +175,7 @@ class Worker:
                 return None
         now = self._clock.now
         clocked = time.perf_counter()
-        observed, decision = decide(flow, now)
+        observed, decision = decide(flow, now, settings=self._settings)
         self._metrics.decision.observe(time.perf_counter() - clocked)
         if self._watcher is not None:
             self._watcher(flow, observed, now, decision)

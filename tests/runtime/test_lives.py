@@ -6,11 +6,14 @@ from collections import Counter
 from itertools import pairwise
 
 import anyio
+import httpx2
 import pytest
 
 from tests.defects.lives import HANGS, fails, flow, manual, retried, seconds, step, succeeds, template
 from tests.runtime.stage import Stage, going_on, play, settings
+from zenflow_core.settings import Settings as FlowSettings
 from zenflow_runtime.events import EventMode
+from zenflow_testing.transport import Fault
 
 pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -202,5 +205,36 @@ def test_without_eager_completion_no_job_is_patched_and_no_pod_watched(backend: 
             await on.until(on.over)
             assert on.count("patch", "jobs") == on.count("watch", "pods") == 0
             assert on.clock.now == on.decisions[0].state.flow.created_at + seconds(22)
+
+    play(scene, backend)
+
+
+def test_a_status_that_the_server_refuses_as_too_large_ends_the_flow(backend: str) -> None:
+    async def scene() -> None:
+        async with going_on(Stage(flow(*(step(f"s{n}") for n in range(20))))) as on:
+
+            async def small(request: httpx2.Request) -> Fault | None:
+                large = request.url.path.endswith("/status") and len(request.content) > 1500
+                status = {"kind": "Status", "code": 413, "reason": "RequestEntityTooLarge", "message": "too large"}
+                return httpx2.Response(413, json=status) if large else None
+
+            on.fault = small
+            async with on.operator():
+                await on.until(on.over)
+            ready = next(c for c in on.status()["conditions"] if c["type"] == "Ready")
+            assert ready["reason"] == "StatusTooLarge"
+            assert not on.all("Job")
+
+    play(scene, backend)
+
+
+def test_artifacts_are_moved_by_the_image_that_the_operator_is_told(backend: str) -> None:
+    async def scene() -> None:
+        out = {"artifacts": [{"name": "report", "path": "/out/report.txt"}]}
+        told = settings(flows=FlowSettings("zenflow:test"))
+        async with going_on(Stage(flow(step("a", outputs=out)))) as on, on.operator(told):
+            await on.until(lambda: on.all("Job"), within=10)
+            containers = on.all("Job")[0]["spec"]["template"]["spec"]["containers"]
+            assert [each["image"] for each in containers] == ["zenflow:test"]
 
     play(scene, backend)

@@ -17,6 +17,8 @@ from tests.defects.lives import flow, step
 from tests.runtime.stage import play
 from zenflow_core.names import LABEL_ATTEMPT, LABEL_STEP
 from zenflow_core.observation import Gone, Refused, Seen
+from zenflow_core.settings import ArtifactClaim
+from zenflow_core.settings import Settings as FlowSettings
 from zenflow_core.spec import API_VERSION, StepName
 from zenflow_runtime.answers import too_large
 from zenflow_runtime.door import Answered, Ask, Door, TokenBucket, ask_of
@@ -518,6 +520,11 @@ def test_lease_times_always_have_six_digits(at: datetime) -> None:
         (["--master=https://10.0.0.1:6443"], {}, Settings(master="https://10.0.0.1:6443")),
         (["--enable-webhook=false"], {"ZEN_FLOW_DEFAULT_BACKOFF_LIMIT": "6"}, Settings()),
         ([], {"ZEN_FLOW_DEFAULT_COMPRESSION": "gzip"}, Settings(ignored=("ZEN_FLOW_DEFAULT_COMPRESSION",))),
+        (
+            ["--artifact-image=zenflow:1", "--artifact-claim-size=10Gi", "--artifact-access-mode=ReadWriteMany"],
+            {},
+            Settings(flows=FlowSettings("zenflow:1", ArtifactClaim("10Gi", access_mode="ReadWriteMany"))),
+        ),
         (["--merge-window-ms=0", "--shutdown-seconds=5"], {}, Settings(merge_seconds=0.0, drain_seconds=5.0)),
     ],
 )
@@ -548,6 +555,8 @@ def test_the_service_account_says_where_the_operator_is() -> None:
         (["--enable-webhook"], {}, "--enable-webhook"),
         (["--webhook-cert-file=/tls.crt"], {}, "--webhook-cert-file"),
         (["--master=10.0.0.1"], {}, "--master"),
+        (["--artifact-claim-size=0"], {}, "--artifact-claim-size"),
+        (["--artifact-access-mode=ReadOnlyMany"], {}, "--artifact-access-mode"),
         (["--unknown"], {}, "--unknown"),
         ([], {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ([], {"REPLICA_COUNT": "two"}, "REPLICA_COUNT"),
