@@ -22,7 +22,7 @@ from attrs import frozen
 from zenflow_testing import errors, jsonpatch
 from zenflow_testing.batch_v1 import JobRules
 from zenflow_testing.clock import Clock, timestamp
-from zenflow_testing.core_v1 import ClaimRules, DataRules, LeaseRules
+from zenflow_testing.core_v1 import ClaimRules, DataRules, EventRules, LeaseRules
 from zenflow_testing.errors import ApiError, StatusCause, Target
 from zenflow_testing.kinds import Generation, KindInfo, Object, Scope, StatusMode
 from zenflow_testing.object_meta import metadata_causes, metadata_update_causes, mistyped
@@ -171,7 +171,7 @@ KNOWN_KINDS = (
     ),
     KindInfo("Secret", "", plural="secrets", rules=DataRules("Secret", text=("stringData",), encoded=("data",))),
     KindInfo("PersistentVolumeClaim", "", plural="persistentvolumeclaims", rules=ClaimRules()),
-    KindInfo("Event", "", plural="events"),
+    KindInfo("Event", "", plural="events", rules=EventRules()),
     KindInfo("Lease", "coordination.k8s.io", plural="leases", rules=LeaseRules()),
     KindInfo("Namespace", "", plural="namespaces", scope=Scope.CLUSTER),
 )

@@ -156,6 +156,18 @@ def _without(names: set[str], spec: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (spec or {}).items() if name not in names}
 
 
+class EventRules(AnythingGoes):
+    """The rule of Events that clients break: an Event is where the object is that it is about."""
+
+    def create_causes(self, body: Object) -> Causes:
+        """The namespaces; an Event about an object without one belongs into "default"."""
+        about = (body.get("involvedObject") or {}).get("namespace") or ""
+        here = body["metadata"].get("namespace") or ""
+        if about == here or (not about and here in ("", "default")):
+            return []
+        return [wrong("involvedObject.namespace", about, "does not match event.namespace")]
+
+
 class LeaseRules(AnythingGoes):
     """The rules of Leases; what trips clients is the time format."""
 

@@ -187,9 +187,7 @@ def main() -> int:
         "--no-eager-completion", action="store_true", help="let the operator wait for the Job controller"
     )
     parser.add_argument("--events", choices=("all", "failures", "none"), default="all", help="of the operator")
-    parser.add_argument(
-        "--crd", type=Path, default=JOBFLOW_CRD, help="another JobFlow definition, for its cost"
-    )
+    parser.add_argument("--crd", type=Path, default=JOBFLOW_CRD, help="another JobFlow definition, for its cost")
     given = parser.parse_args()
     unknown = set(given.loads) - set(LOADS)
     if unknown:

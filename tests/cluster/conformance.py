@@ -56,7 +56,7 @@ class Of:
 
 @frozen
 class Ask:
-    """One request. `body` is a JSON value that may hold `Of`s, or bytes as they are."""
+    """One request. `body` is a JSON value that may hold `Of`s and the text `{ns}`, or bytes as they are."""
 
     method: str
     path: str
@@ -139,7 +139,7 @@ async def asked(
     )
     async with AsyncClient(config, parameters) as http:
         for ask in scenario:
-            body = _filled(ask.body, answers)
+            body = _filled(ask.body, answers, namespace)
             query = dict(ask.query)
             if ask.watch:
                 query, body = {**query, **body}, None
@@ -156,14 +156,16 @@ async def asked(
     return comparable
 
 
-def _filled(value: Any, answers: Sequence[Any]) -> Any:
+def _filled(value: Any, answers: Sequence[Any], namespace: str) -> Any:
     match value:
         case Of():
             return value.found(answers)
+        case "{ns}":
+            return namespace
         case dict():
-            return {name: _filled(each, answers) for name, each in value.items()}
+            return {name: _filled(each, answers, namespace) for name, each in value.items()}
         case list() | tuple():
-            return [_filled(each, answers) for each in value]
+            return [_filled(each, answers, namespace) for each in value]
         case _:
             return value
 

@@ -83,6 +83,27 @@ OBJECTS: Final[Mapping[str, Scenario]] = {
     "a ConfigMap": (create("ConfigMap", CONFIG), get("ConfigMap", "a")),
     "a Secret": (create("Secret", SECRET), get("Secret", "a")),
     "a Secret in text": (create("Secret", a(stringData={"key": "value"})), get("Secret", "a")),
+    "a claim that is stored": (
+        create("PersistentVolumeClaim", CLAIM),
+        merge("PersistentVolumeClaim", "a", {"metadata": {"labels": {"x": "y"}}}),
+    ),
+    "an Event": (
+        create(
+            "Event",
+            a(
+                apiVersion="v1",
+                kind="Event",
+                involvedObject={"kind": "Job", "namespace": "{ns}", "name": "j"},
+                reason="Tried",
+                message="so it goes",
+                type="Normal",
+            ),
+        ),
+    ),
+    "an Event about something elsewhere": (
+        create("Event", a(involvedObject={"kind": "Job", "name": "j"}, reason="x", message="y", type="Normal")),
+        create("Event", a(involvedObject={"kind": "Job", "namespace": "elsewhere"}, reason="x", type="Normal")),
+    ),
     "a Lease": (create("Lease", LEASE), get("Lease", "a")),
     "a Job": (create("Job", JOB), get("Job", "a")),
     "a Job with all that decides": (

@@ -40,6 +40,19 @@ SAMPLE = KindInfo(
 DECODING = frozenset({400, 406, 415})
 """Codes of requests that cannot be read: what is wrong with them, each decoder says in its own words."""
 
+LEFT_OUT = frozenset(
+    {
+        # of a Pod template
+        *("resources", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "emptyDir"),
+        *("dnsPolicy", "securityContext", "schedulerName", "terminationGracePeriodSeconds"),
+        # of an Event
+        *("source", "firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent", "reportingInstance"),
+        # of a claim
+        *("volumeMode", "status", "finalizers"),
+    }
+)
+"""What a server fills in and the fake leaves out: no decision depends on it."""
+
 DIFFERENT = {
     "an operation without a value": "the server takes null for it",
     "replacing what is not there": "the server adds a missing member of an object, where RFC 6902 wants an error",
@@ -50,16 +63,12 @@ DIFFERENT = {
 }
 """Scenarios in which the fake is meant to differ, and how. docs/fake-cluster.md tells users."""
 
+TABLES = (OBJECTS, NAMES, WRITES, TOO_LARGE, DELETES, READS, FIXED)
 SCENARIOS: dict[str, Scenario] = {
-    **OBJECTS,
-    **NAMES,
-    **WRITES,
-    **TOO_LARGE,
-    **DELETES,
-    **READS,
-    **FIXED,
+    **{what: scenario for table in TABLES for what, scenario in table.items()},
     **{f"a Job with {what}": (create("Job", job),) for what, job in INVALID_JOBS.items()},
 }
+assert len(SCENARIOS) == sum(map(len, (*TABLES, INVALID_JOBS))), "two scenarios have one name"
 
 
 def by_the_fake(scenario: Sequence[Ask], namespace: str) -> list[Answer]:
@@ -96,6 +105,11 @@ def differences(fake: Answer, real: Answer) -> list[str]:
         if fake.message != real.message:
             found.append(f"message: {fake.message!r} by the fake, {real.message!r} by the server")
         found += lacking(fake.body, real.body)
+        # The other way round "here" is the server: members that only it has.
+        members = (
+            problem.removesuffix(": only here") for problem in lacking(real.body, fake.body) if "only" in problem
+        )
+        found += [f"{path}: only by the server" for path in members if path.rpartition(".")[2] not in LEFT_OUT]
     return found
 
 

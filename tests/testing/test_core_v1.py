@@ -98,6 +98,24 @@ def test_what_a_secret_is_told_in_text_is_data() -> None:
     assert "stringData" not in merged
 
 
+@pytest.mark.parametrize(
+    ("about", "code"),
+    [
+        pytest.param({"namespace": NS}, 200, id="about something beside it"),
+        pytest.param({"namespace": "elsewhere"}, 422, id="about something elsewhere"),
+        pytest.param({}, 200, id="about something without a namespace"),
+    ],
+)
+def test_an_event_is_where_its_object_is(about: dict[str, str], code: int) -> None:
+    event = body(involvedObject={"kind": "Job", "name": "j", **about})
+    if code == 200:
+        a_cluster().create("Event", event, namespace=NS)
+        return
+    with pytest.raises(ApiError) as caught:
+        a_cluster().create("Event", event, namespace=NS)
+    assert [cause.field for cause in caught.value.causes] == ["involvedObject.namespace"]
+
+
 def test_a_bound_claim_may_grow() -> None:
     cluster = a_cluster()
     cluster.create("PersistentVolumeClaim", claim(), namespace=NS)
