@@ -28,8 +28,9 @@ from tests.core.builders import (
 from zenflow_core import reasons as r
 from zenflow_core.actions import CreateJob, DeleteJob, RecordStatus
 from zenflow_core.decision import ReadInput, ReadOrigin, ReadResult
-from zenflow_core.observation import Absent, Gone, Made, Origin, Present, Seen, Sibling, Takeover
+from zenflow_core.observation import Absent, Gone, Made, Observed, Origin, Present, Seen, Sibling, Takeover
 from zenflow_core.plan import ConfigMapKey, refused_plan
+from zenflow_core.reconcile import advance
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowPhase, JobRef
 
@@ -1219,3 +1220,49 @@ def test_at_the_deadline_itself_it_wins_over_what_would_fail_a_step() -> None:
     life.look("10:00:00", inputs={REF: Absent()})
     life.look("10:01:00", build=done("10:00:59"))
     assert life.record("test").cause == r.FlowEnded(at("10:01:00"), "ActiveDeadlineExceeded")
+
+
+# --- said once -------------------------------------------------------------------------------------------------------
+
+
+def test_the_spec_that_was_started_is_known_by_its_hash() -> None:
+    plan = compiled(step("build"))
+    life = Life(plan)
+    assert life.look("10:00:00").status["specHash"] == plan.fingerprint
+    edited = compiled(step("build"), step("more"))
+    assert edited.fingerprint != plan.fingerprint
+    assert life.look("10:00:41", plan=edited).status["specHash"] == plan.fingerprint
+
+
+def test_a_flow_that_was_ended_is_over_when_it_was_ended() -> None:
+    """Not when the last of its steps that were over by then had ended."""
+    life = Life(compiled(step("a"), step("b", "a"), step("c", "b"), policy=QUICK))
+    life.look("10:00:00")
+    life.look("10:00:21", a=done("10:00:20"))
+    life.look("10:01:05", b=job(1, "10:00:21"))
+    assert life.state is not None
+    assert life.state.record.completed_at == at("10:01:00")
+
+
+def test_a_flow_is_deleted_once() -> None:
+    life = Life(compiled(step("build"), policy={"ttlSecondsAfterFinished": 60}))
+    life.look("10:00:00")
+    life.look("10:00:41", build=DONE)
+    expired = life.look("10:01:40")
+    assert "delete flow" in asks(expired)
+    assert advance(expired.state, Observed(), at("10:01:41")).actions == ()
+    assert (
+        advance(expired.state, Observed(jobs={StepName("build"): (gone(1, "10:01:41"),)}), at("10:01:41")).actions == ()
+    )
+
+
+def test_a_volume_is_asked_for_once() -> None:
+    life = Life(compiled(step("build"), step("gate", "build"), **VOLUMES))
+    first = life.look("10:00:00")
+    assert asks(first) == ["record", "create claim"]
+    assert advance(first.state, Observed(), at("10:00:01")).actions == ()
+    made = life.look("10:00:01", resources={DATA: Made("u")})
+    assert made.state.record.resources == (DATA,)
+    life.resources.clear()
+    life.state = None
+    assert "create claim" not in asks(life.look("10:00:02", build=job(1, "10:00:01"))), "it was made once"
