@@ -243,10 +243,8 @@ class Kube:
         if labels:
             query["labelSelector"] = labels
         timeout = httpx2.Timeout(REQUEST_SECONDS, read=None)
-        plain = {"accept-encoding": "identity"}
-        path = kind.path(namespace)
         try:
-            async with self._bare.stream("GET", path, params=query, headers=plain, timeout=timeout) as response:
+            async with self._bare.stream("GET", kind.path(namespace), params=query, timeout=timeout) as response:
                 if response.is_error:
                     raise _refusal(response, await response.aread())
                 async with aclosing(_events(response)) as events:

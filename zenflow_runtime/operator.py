@@ -252,7 +252,8 @@ class Operator:
     def _begin(self) -> None:
         """What another leader has done meanwhile is in the stored status: read it all anew."""
         self._working = True
-        for flow in self.ledger.flows.values():
+        # What is unfinished comes first: there may be thousands that only wait for the end of their TTL.
+        for flow in sorted(self.ledger.flows.values(), key=lambda flow: flow.sibling is not None and flow.sibling.over):
             flow.failures = 0
             flow.confirmed = False
             self.ledger.drop_state(flow)

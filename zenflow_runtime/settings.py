@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let the Job controller look at Jobs whose Pods are done (saves a second a step; on)",
     )
     add("--events", default="all", choices=[*EventMode], help="Kubernetes Events: all (default), failures or none")
-    add("--merge-window-ms", default="250", help="longest wait of a flow's news for more news, in ms (250)")
+    add("--merge-window-ms", default="250", help="pause between a large flow's status writes, in ms (250)")
     add("--relist-seconds", default="3600", help="list everything anew so often even if all is well (3600)")
     add("--shutdown-seconds", default="20", help="time for decisions under way when told to stop (20)")
     add("--log-level", default="", choices=["", *LEVELS], help="debug, info, warning or error ($LOG_LEVEL, info)")

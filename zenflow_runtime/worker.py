@@ -48,7 +48,10 @@ _EARLY: Final = 0.001
 """Timers ring so much later than asked, so that none rings before the second it is set for."""
 
 MERGE_SECONDS_A_JOB: Final = 0.005
-"""News of a flow waits so long for each Job of it that runs: many end at once, and one write can tell of all."""
+"""A flow's status is written no more often than this for each of its Jobs that run: one write can tell of many."""
+
+LINGER_PART: Final = 0.04
+"""Part of that pause that news of such a flow waits in any case (10 ms at most): Jobs often end in the same instant."""
 
 
 @frozen
@@ -57,7 +60,7 @@ class Pace:
 
     workers: int = 10
     merge_seconds: float = 0.25
-    """Longest wait of news for more news; a flow with one running Job waits for nothing."""
+    """Longest pause after a status write; a flow with one running Job makes none."""
 
 
 class Worker:
@@ -90,12 +93,20 @@ class Worker:
         self._executor = Executor(kube, ledger, clock, leads=leads, nudges=nudges, created=self._job_created)
         self._since: dict[str, float] = {}
         """When what is being decided was heard of, by flow uid."""
+        self._recorded_at: dict[str, float] = {}
+        """When the last status write of a flow was answered."""
 
     def woken(self, flow: Flow) -> None:
-        """Something is new about a flow: have it looked at, once what else may be coming has come."""
+        """Something is new about a flow: have it looked at, at once unless its last write is so young.
+
+        What comes alone is decided about at once (10 ms at most); of a burst the first is, and the rest together.
+        """
         live = 0 if flow.state is None else flow.state.tally.live
-        alone = flow.changed_flow or flow.changed_siblings or live <= 1
-        delay = 0.0 if alone else min(live * MERGE_SECONDS_A_JOB, self._pace.merge_seconds)
+        delay = 0.0
+        if live > 1 and not flow.changed_flow and not flow.changed_siblings:
+            gap = min(live * MERGE_SECONDS_A_JOB, self._pace.merge_seconds)
+            young = self._recorded_at.get(flow.uid, 0.0) + gap - anyio.current_time()
+            delay = max(young, gap * LINGER_PART)
         self._queue.add(flow.uid, delay=delay)
 
     async def run(self) -> None:
@@ -150,6 +161,7 @@ class Worker:
             self._queue.done(job.key, alarm=alarm)
             if flow is None or flow.uid not in self._ledger.flows:
                 self._queue.forget(job.key)
+                self._recorded_at.pop(job.key, None)
             self._metrics.reconciliation.observe(max(anyio.current_time() - begun, 0.0))
 
     def _failed(self, flow: Flow, error: Exception, *, retry_after: int | None) -> None:
@@ -211,6 +223,7 @@ class Worker:
 
     def _recorded(self, flow: Flow, before: Before, decision: Decision) -> None:
         """The decision is in the status: only now is anything told about it."""
+        self._recorded_at[flow.uid] = anyio.current_time()
         self._metrics.decided(flow, before, decision)
         if self._events is not None:
             for note in notes_of(before, decision):
