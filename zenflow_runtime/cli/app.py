@@ -269,17 +269,17 @@ def make_app(terminal: Terminal) -> App:
         replicas
             How many operators; one leads, the others wait.
         eager_completion
-            Without it the operator cannot patch Jobs, and each step takes up to a second longer.
+            If not, the operator cannot patch Jobs, and each step takes up to a second longer.
         crd
-            Without the API, which only an administrator of the cluster can make.
+            The API, which only an administrator of the cluster can make.
         policies
-            Without the policy: then whoever may edit a flow may approve its steps.
+            The policy on approvals; without it, whoever may edit a flow may approve its steps.
         user_roles
-            Without the roles for people.
+            Roles for people: to see flows, to edit them, to approve.
         operator
-            Without the operator.
+            The operator and its rights.
         author_policy
-            Also: who creates a flow must be allowed to create Jobs.
+            Also a policy: who creates a flow must be allowed to create Jobs.
         """
         from zenflow_runtime import installing
         from zenflow_runtime.cli.manifests import print_manifests

@@ -1,0 +1,173 @@
+"""`zenflow manifests`: what is printed, and what each option changes about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Zenflow
+from zenflow_runtime.access import ACCESS
+from zenflow_runtime.installing import EAGER, LEASE, NAME, NAMESPACE, Installation, Part, arguments
+from zenflow_runtime.leader import LEASE_NAME
+from zenflow_runtime.settings import read_settings
+
+
+def printed(zenflow: Zenflow, *args: str) -> list[dict[str, Any]]:
+    ran = zenflow("manifests", *args)
+    assert (ran.code, ran.err) == (0, "")
+    return list(yaml.safe_load_all(ran.out))
+
+
+def kinds(objects: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(each["kind"] for each in objects)
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+    (found,) = (each for each in objects if each["kind"] == kind and name in ("", each["metadata"]["name"]))
+    return found
+
+
+def test_all_of_it_in_an_order_in_which_it_can_be_made(zenflow: Zenflow) -> None:
+    objects = printed(zenflow)
+    assert [each["kind"] for each in objects] == [
+        *("Namespace", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+        *("ClusterRole", "ClusterRole", "ClusterRole", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"),
+        *("Role", "RoleBinding", "Service", "Deployment"),
+    ]
+    assert {each["metadata"].get("namespace", NAMESPACE) for each in objects} == {NAMESPACE}
+
+
+def test_the_same_options_print_the_same_text(zenflow: Zenflow) -> None:
+    first = zenflow("manifests", "--replicas", "2").out
+    assert first == zenflow("manifests", "--replicas", "2").out
+    assert "&id" not in first, "no anchors: not every reader follows them"
+
+
+@pytest.mark.parametrize(
+    ("option", "gone"),
+    [
+        pytest.param("--no-crd", {"CustomResourceDefinition": 1}, id="no CRD"),
+        pytest.param(
+            "--no-policies", {"ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1}, id="no policies"
+        ),
+        pytest.param("--no-user-roles", {"ClusterRole": 3}, id="no roles for people"),
+        pytest.param(
+            "--no-operator",
+            {"Namespace": 1, "ServiceAccount": 1, "ClusterRole": 1, "ClusterRoleBinding": 1}
+            | {"Role": 1, "RoleBinding": 1, "Service": 1, "Deployment": 1},
+            id="no operator",
+        ),
+    ],
+)
+def test_a_part_left_out(zenflow: Zenflow, option: str, gone: dict[str, int]) -> None:
+    assert kinds(printed(zenflow)) - kinds(printed(zenflow, option)) == Counter(gone)
+
+
+def test_the_author_policy_only_if_asked_for(zenflow: Zenflow) -> None:
+    more = kinds(printed(zenflow, "--author-policy")) - kinds(printed(zenflow))
+    assert more == Counter({"ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1})
+
+
+def test_in_one_namespace_nothing_reaches_out_of_it(zenflow: Zenflow) -> None:
+    objects = printed(zenflow, "--namespaced", "ci", "--no-crd", "--no-policies")
+    assert {each["metadata"].get("namespace") for each in objects} == {"ci"}
+    assert not {"ClusterRole", "ClusterRoleBinding", "Namespace"} & kinds(objects).keys()
+    container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert read_settings(container["args"], {"POD_NAMESPACE": "ci"}).watch_namespace == "ci"
+
+
+def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("options", [(), ("--namespaced", "ci")], ids=["everywhere", "in one namespace"])
+def test_the_operator_gets_its_rights_and_no_others(zenflow: Zenflow, options: tuple[str, ...]) -> None:
+    objects = printed(zenflow, *options)
+    main = one(objects, "Role" if options else "ClusterRole", NAME)
+    election = one(objects, "Role", f"{NAME}-election")
+    given = rights(main["rules"]) | rights(election["rules"])
+    assert given == {(access.group, access.resource, access.verb) for access in ACCESS}
+    assert {resource for _, resource, _ in rights(election["rules"])} == {"leases"}
+    assert [rule.get("resourceNames") for rule in election["rules"]] == [[LEASE], None]
+    assert LEASE == LEASE_NAME
+    assert not {resource for _, resource, _ in given} & {"secrets", "*"}
+
+
+def test_without_eager_completion_the_verb_is_gone_and_the_operator_knows(zenflow: Zenflow) -> None:
+    objects = printed(zenflow, "--no-eager-completion")
+    given = rights(one(objects, "ClusterRole", NAME)["rules"])
+    assert ("batch", "jobs", "patch") not in given
+    assert given < rights(one(printed(zenflow), "ClusterRole", NAME)["rules"])
+    settings = read_settings(one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"], {})
+    assert not settings.eager_completion
+
+
+def test_bindings_bind_what_is_there_to_the_account_of_the_pod(zenflow: Zenflow) -> None:
+    for options in ((), ("--namespaced", "ci"), ("--namespace", "ops")):
+        objects = printed(zenflow, *options)
+        account = one(objects, "ServiceAccount")["metadata"]
+        assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+        bindings = [each for each in objects if each["kind"].endswith("RoleBinding")]
+        assert len(bindings) == 2
+        for each in bindings:
+            one(objects, each["roleRef"]["kind"], each["roleRef"]["name"])
+            (subject,) = each["subjects"]
+            assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+
+
+def test_more_than_one_replica_may_be_disturbed_one_at_a_time(zenflow: Zenflow) -> None:
+    objects = printed(zenflow, "--replicas", "3")
+    deployment = one(objects, "Deployment")["spec"]
+    assert deployment["replicas"] == 3
+    assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    (container,) = deployment["template"]["spec"]["containers"]
+    env = {each["name"]: each.get("value", "") for each in container["env"]}
+    read_settings(container["args"], env)
+    assert env["REPLICA_COUNT"] == "3"
+
+
+def test_labels_select_the_pod(zenflow: Zenflow) -> None:
+    objects = printed(zenflow, "--replicas", "2")
+    deployment = one(objects, "Deployment")["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels
+    assert one(objects, "Service")["spec"]["selector"] == labels
+    assert one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(("--namespaced", "CI"), "--namespaced: 'CI'", id="a namespace with capitals"),
+        pytest.param(("--namespace", "a.b"), "--namespace: 'a.b'", id="a namespace with a dot"),
+        pytest.param(("--image", "zen flow"), "--image: 'zen flow'", id="an image with a blank"),
+        pytest.param(("--replicas", "0"), "--replicas: found 0", id="no replica"),
+        pytest.param(("--namespaced", "ci", "--namespace", "ci"), "exclude each other", id="two places"),
+    ],
+)
+def test_what_cannot_be_meant(zenflow: Zenflow, options: tuple[str, ...], said: str) -> None:
+    ran = zenflow("manifests", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert "fix: " in ran.err
+
+
+def test_the_operator_reads_its_arguments() -> None:
+    whole = Installation(parts=frozenset(Part), only="ci", without=frozenset({EAGER}), replicas=2)
+    settings = read_settings(arguments(whole), {})
+    assert (settings.port, settings.watch_namespace, settings.eager_completion) == (8080, "ci", False)
+
+
+def test_the_help_has_examples_and_fits(zenflow: Zenflow) -> None:
+    ran = zenflow("manifests", "--help")
+    assert ran.out.split("Examples:\n")[1].count("zenflow manifests") == 2
+    assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
