@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import anyio
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from tests.defects.lives import HANGS, fails, flow, manual, retried, seconds, step
+from tests.defects.lives import HANGS, fails, flow, manual, retried, seconds, step, succeeds
 from tests.runtime.stage import ALONE, Stage, going_on, play, settings
 from zenflow_runtime.access import ACCESS, UNSENT
 from zenflow_runtime.events import EventMode
 from zenflow_runtime.settings import ElectionMode
+from zenflow_testing.cluster import Event, EventType
 from zenflow_testing.transport import Fault, LostAnswer
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -418,5 +420,57 @@ def test_a_wall_clock_that_is_set_forward_rings_the_alarms_that_are_due() -> Non
             on.clock._base += seconds(7200)
             await on.until(on.over, within=30)
             assert on.reasons() == {"a": "StepTimedOut"}
+
+    play(scene)
+
+
+@given(number=st.integers(0, 2**32), seed=st.random_module())
+@tries(max_examples=12)
+def test_replicas_that_die_and_are_cut_off_never_make_an_attempt_twice(number: int, seed: object) -> None:
+    """Two replicas, killed, started again and cut off at random; the flow ends as in calm, each attempt made once."""
+
+    async def scene() -> None:
+        random = Random(number)
+        wide = flow(step("a", retryPolicy=retried(1)), step("b", "a"), step("c", "a"), step("d", "b", "c"))
+        async with going_on(Stage(wide, runs={"a": [fails()], "c": [succeeds(200)]})) as on:
+            made: list[str] = []
+            on.cluster.subscribe(lambda event: made.append(name_of(event)) if is_new_job(event) else None)
+            cut: dict[str, bool] = {}
+
+            async def replica(name: str) -> None:
+                while True:
+
+                    async def cut_off(request: httpx2.Request) -> Fault | None:
+                        if cut.get(name):
+                            raise httpx2.ConnectError("cut off")
+                        if random.random() < 0.05 and request.method != "GET":
+                            return LostAnswer()
+                        return None
+
+                    operator = on.make(ELECTED, name=f"{name}-{len(on.operators)}", fault=cut_off)
+                    with anyio.move_on_after(random.uniform(1, 120) if anyio.current_time() < 900 else 1e9):
+                        await operator.run()
+
+            async def cutter() -> None:
+                for _ in range(12):
+                    await anyio.sleep(random.uniform(1, 60))
+                    cut[random.choice("xy")] = random.random() < 0.5
+                cut.clear()
+
+            async with anyio.create_task_group() as tasks:
+                for name in "xy":
+                    tasks.start_soon(replica, name)
+                tasks.start_soon(cutter)
+                await on.until(on.over)
+                tasks.cancel_scope.cancel()
+            assert on.phases() == {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded", "d": "Succeeded"}
+            assert len(made) == len(set(made)) == 5
+
+    def is_new_job(event: Event) -> bool:
+        return event.kind == "Job" and event.type is EventType.ADDED
+
+    def name_of(event: Event) -> str:
+        name: str = event.object["metadata"]["name"]
+        return name
 
     play(scene)
