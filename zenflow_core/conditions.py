@@ -67,7 +67,7 @@ def conditions_of(view: FlowView, *, phase: FlowPhase, failed_step: str, tolerat
     told: dict[str, _Said] = {}
     match phase:
         case FlowPhase.SUCCEEDED:
-            message = f"{tolerated} failed steps have continueOnFailure" if tolerated else ""
+            message = f"failed steps with continueOnFailure: {tolerated}" if tolerated else ""
             told = {READY: _Said(True, "FlowSucceeded", message), COMPLETE: _Said(True, "FlowSucceeded", message)}
         case FlowPhase.FAILED:
             reason = reason_of(record.ended) if record.ended is not None else "FlowFailed"

@@ -94,7 +94,7 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
         case r.NeedsOutput(attempt):
             return f"the termination message of attempt {attempt} has to be read"
         case r.NeedsSlot(limit):
-            return f"{limit} steps run already (parallelism)"
+            return f"waits for a slot: parallelism {limit} is reached"
         case r.NeedsResource(names):
             return f"needs {', '.join(names)} of resourceTemplates"
         case r.RunsUntil(until):

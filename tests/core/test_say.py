@@ -94,7 +94,7 @@ X = StepName("x")
             "needs key k of ConfigMap c, key l of ConfigMap d",
         ),
         (r.NeedsOutput(2), "the termination message of attempt 2 has to be read"),
-        (r.NeedsSlot(2), "2 steps run already (parallelism)"),
+        (r.NeedsSlot(2), "waits for a slot: parallelism 2 is reached"),
         (r.NeedsResource(("data", "config")), "needs data, config of resourceTemplates"),
         (r.RunsUntil(TEN), "may run until 2030-01-01T10:00:00Z"),
         (r.JobIsSuspended(TEN), "its Job is suspended by somebody else since 2030-01-01T10:00:00Z"),
