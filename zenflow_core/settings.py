@@ -7,6 +7,7 @@ comes from the flow, and never changes the hash of its spec.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
@@ -32,14 +33,24 @@ class ArtifactClaim:
         return asked if self.storage_class is None else asked | {"storageClassName": self.storage_class}
 
 
+class Unmoved(StrEnum):
+    """What becomes of a flow with artifacts where no image moves them."""
+
+    PRETENDED = "pretended"
+    """What a step is to leave counts as left: for simulations, which have no bytes."""
+    REFUSED = "refused"
+    """The flow is not run: for clusters, where a step would look for a file that nobody has brought."""
+
+
 @frozen
 class Settings:
     """The settings of an operator, or of a simulation."""
 
     artifact_image: str | None = None
     """The image with `zenflow-artifacts`. None, as in a simulation: no bytes are moved, so Jobs carry no containers
-    of ours, and what a step is to leave counts as left once its Job is Complete."""
+    of ours, and what a step is to leave counts as left once its Job is Complete (see `unmoved`)."""
     artifact_claim: ArtifactClaim = field(factory=ArtifactClaim)
+    unmoved: Unmoved = Unmoved.PRETENDED
 
 
 DEFAULTS = Settings()

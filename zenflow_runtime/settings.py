@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from attrs import frozen
 
 from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, RETRY_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
-from zenflow_core.settings import DEFAULTS, ArtifactClaim
+from zenflow_core.settings import ArtifactClaim, Unmoved
 from zenflow_core.settings import Settings as FlowSettings
 from zenflow_core.version import VERSION
 from zenflow_runtime.events import EventMode
@@ -96,7 +96,7 @@ class Settings:
     relist_seconds: float = 3600.0
     drain_seconds: float = 20.0
     log_level: str = "info"
-    flows: FlowSettings = DEFAULTS
+    flows: FlowSettings = FlowSettings(unmoved=Unmoved.REFUSED)
     """What the operator decides for all flows."""
     ignored: tuple[str, ...] = ()
     """Variables that are set and mean nothing any more; said once at the start."""
@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--artifact-image",
         default="",
-        help="image with zenflow-artifacts (none: no artifact is moved)",
+        help="image with zenflow-artifacts (none: a flow with artifacts is refused)",
     )
     add("--artifact-claim-size", default="1Gi", help="size of the claim for artifacts without a store (1Gi)")
     add("--artifact-storage-class", default="", help="its storage class (the cluster's default)")
@@ -206,7 +206,7 @@ def _flow_settings(given: Mapping[str, Any]) -> FlowSettings:
     if not _QUANTITY.fullmatch(size):
         raise Nonsense(f"--artifact-claim-size: found {size!r}\n  fix: a Kubernetes quantity above 0, such as 10Gi")
     claim = ArtifactClaim(size, given["artifact_storage_class"] or None, access_mode=given["artifact_access_mode"])
-    return FlowSettings(given["artifact_image"] or None, claim)
+    return FlowSettings(given["artifact_image"] or None, claim, unmoved=Unmoved.REFUSED)
 
 
 def _check_webhook(given: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from zenflow_core.plan import (
     SecretEnv,
     Segment,
 )
+from zenflow_core.settings import Settings, Unmoved
 from zenflow_core.spec import BackoffType, ConcurrencyPolicy, JobFlow, Shutdown
 from zenflow_core.validation import examine, fingerprint
 
@@ -397,3 +398,23 @@ def test_the_examples_compile(path: Path) -> None:
     read = read_flow(yaml.safe_load(path.read_text(encoding="utf-8")))
     assert isinstance(read, JobFlow), read
     assert isinstance(compile_plan(read), Plan), compile_plan(read)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        pytest.param(Settings(), False, id="in a simulation it runs"),
+        pytest.param(Settings(unmoved=Unmoved.REFUSED), True, id="where nobody moves artifacts it is refused"),
+        pytest.param(Settings("artifacts:1", unmoved=Unmoved.REFUSED), False, id="with an image it runs"),
+    ],
+)
+def test_a_flow_with_artifacts(settings: Settings, *, refused: bool) -> None:
+    making = step("a", outputs={"artifacts": [{"name": "report", "path": "/out/report"}]})
+    found = compile_plan(flow(making), settings=settings)
+    assert isinstance(found, tuple) is refused
+    if isinstance(found, tuple):
+        assert [(p.path, p.rule) for p in found] == [("spec.steps[0].outputs.artifacts", "ZF712")]
+
+
+def test_a_flow_without_artifacts_needs_nobody_to_move_them() -> None:
+    assert isinstance(compile_plan(flow(step("a")), settings=Settings(unmoved=Unmoved.REFUSED)), Plan)

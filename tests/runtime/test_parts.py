@@ -17,7 +17,7 @@ from tests.defects.lives import flow, step
 from tests.runtime.stage import play
 from zenflow_core.names import LABEL_ATTEMPT, LABEL_STEP
 from zenflow_core.observation import Gone, Refused, Seen
-from zenflow_core.settings import ArtifactClaim
+from zenflow_core.settings import ArtifactClaim, Unmoved
 from zenflow_core.settings import Settings as FlowSettings
 from zenflow_core.spec import API_VERSION, StepName
 from zenflow_runtime.answers import too_large
@@ -523,7 +523,11 @@ def test_lease_times_always_have_six_digits(at: datetime) -> None:
         (
             ["--artifact-image=zenflow:1", "--artifact-claim-size=10Gi", "--artifact-access-mode=ReadWriteMany"],
             {},
-            Settings(flows=FlowSettings("zenflow:1", ArtifactClaim("10Gi", access_mode="ReadWriteMany"))),
+            Settings(
+                flows=FlowSettings(
+                    "zenflow:1", ArtifactClaim("10Gi", access_mode="ReadWriteMany"), unmoved=Unmoved.REFUSED
+                )
+            ),
         ),
         (["--merge-window-ms=0", "--shutdown-seconds=5"], {}, Settings(merge_seconds=0.0, drain_seconds=5.0)),
     ],

@@ -188,6 +188,11 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "The report on a step's output artifacts may not fit into a termination message (4,096 bytes).",
         "Make several files one artifact: a directory.",
     ),
+    "ZF712": _error(
+        "artifact-unmoved",
+        "A step has artifacts, and the operator that is to run the flow moves none.",
+        "Take them out, or start the operator with `--artifact-image`.",
+    ),
     # resources and size
     "ZF801": _error(
         "claim-template",
