@@ -38,13 +38,14 @@ from tests.cluster.controlplane import (
     JOBFLOW_CRD,
     Audited,
     ControlPlane,
+    JobFlow,
     control_plane,
     cpu_seconds,
     eventually,
     fake_node,
     peak_bytes,
 )
-from tests.cluster.operators import JobFlow, Operating, a_flow, a_step, operator
+from tests.cluster.operators import Operating, a_flow, a_step, operator
 
 POD_SECONDS: Final = 0.2
 PATIENCE_SECONDS: Final = 600.0

@@ -18,13 +18,16 @@ import httpx2
 import lightkube
 import yaml
 from attrs import frozen
-from lightkube.generic_resource import create_namespaced_resource
 
-from tests.cluster.controlplane import START_SECONDS, CannotStartError, ControlPlane, Running, eventually
-
-JobFlow = create_namespaced_resource("workflow.kube-zen.io", "v1alpha1", "JobFlow", "jobflows")
-Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
-Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+from tests.cluster.controlplane import (
+    START_SECONDS,
+    CannotStartError,
+    ControlPlane,
+    Job,
+    JobFlow,
+    Running,
+    eventually,
+)
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 PLAYS: Final = "testing.kube-zen.io"

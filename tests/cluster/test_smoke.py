@@ -8,14 +8,9 @@ from typing import Any
 import lightkube
 import pytest
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
-from tests.cluster.controlplane import ControlPlane, eventually
-
-Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
-Pod = create_namespaced_resource("", "v1", "Pod", "pods")
-Sample = create_namespaced_resource("testing.kube-zen.io", "v1", "Sample", "samples")
+from tests.cluster.controlplane import ControlPlane, Job, Pod, Sample, eventually
 
 PREFIX = "testing.kube-zen.io"
 
