@@ -537,7 +537,8 @@ def test_finds(given_flow: JobFlow, rule: str, path: str, what: str, fix: str) -
 
 
 def test_every_rule_has_a_row() -> None:
-    assert {row.values[1] for row in ROWS} == set(RULES)
+    of_the_operator = {"ZF712"}  # depends on its settings, so that compile_plan finds it (tests/core/test_compile.py)
+    assert {row.values[1] for row in ROWS} == set(RULES) - of_the_operator
 
 
 def fine(called: str, *given_steps: dict[str, Any], **fields: Any) -> Any:
