@@ -107,11 +107,16 @@ def key_of(kubernetes: str, go_version: str) -> str:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is building; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        began = noted = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if noted == began or time.monotonic() - noted >= NOTE_SECONDS:
+                    noted = time.monotonic()
+                    say(f"another process is building; waiting for it, {noted - began:.0f} s so far")
+                time.sleep(0.5)
         yield
 
 
