@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import types
@@ -10,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NewType, get_args, get_origin
 
 import attrs
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -190,3 +192,14 @@ TOOL = runpy.run_path(str(SCHEMAS.parent / "tools" / "make_schemas.py"))
 @pytest.mark.parametrize(("path", "text"), [pytest.param(*each, id=each[0].name) for each in TOOL["made"]().items()])
 def test_what_is_made_is_what_the_tool_makes(path: Any, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text, "run: python tools/make_schemas.py"
+
+
+def test_the_schema_for_editors_takes_the_examples_and_shows_a_misspelt_field() -> None:
+    stored = json.loads((SCHEMAS / "jobflow.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema_rs.Draft202012Validator(stored)
+    for path in sorted(SCHEMAS.parent.glob("examples/*.yaml")):
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert validator.is_valid(written), path.name
+        written["spec"]["steps"][0]["depends"] = ["a"]
+        (found,) = validator.iter_errors(written)
+        assert "depends" in found.message
