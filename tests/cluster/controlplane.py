@@ -44,7 +44,9 @@ class CannotStartError(Exception):
     """A process ended, or was not ready in time; says what it had written."""
 
 
-def eventually(look: Callable[[], _T | None], what: str, *, within: float = PATIENCE_SECONDS) -> _T:
+def eventually(
+    look: Callable[[], _T | None], what: str, *, within: float = PATIENCE_SECONDS, every: float = POLL_SECONDS
+) -> _T:
     """What `look` finds, asked again and again until it is something true. A real server has its own clock."""
     deadline = time.monotonic() + within
     while True:
@@ -52,7 +54,7 @@ def eventually(look: Callable[[], _T | None], what: str, *, within: float = PATI
         if found:
             return found
         assert time.monotonic() < deadline, f"{what}: not within {within:.0f} s"
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
 
 
 @frozen
