@@ -39,10 +39,11 @@ STATUS_BYTES_PER_STEP: Final = 300
 STATUS_BYTES_PER_ARTIFACT: Final = 200
 """What an output artifact adds to its step's row: name, digest, size and location (rounded up)."""
 
-STEPS: Final = 10_000
-"""Steps of one flow, `finally` included. The object's size is reached long before; this only bounds hostile input."""
+STEPS: Final = 3_146
+"""Steps of one flow, `finally` included: the most for which the API server takes the CRD's rules (their estimated
+cost grows with steps times dependencies, at most 9.9 million). The object's size is mostly reached before."""
 
-DEPENDENCIES: Final = 10_000
+DEPENDENCIES: Final = 3_145
 """Dependencies of one step: a fan-in over every other step is legal."""
 
 EXPRESSION_CHARACTERS: Final = 4096

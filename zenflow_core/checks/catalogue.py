@@ -59,7 +59,7 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "A step of `steps` depends on one of `finally`, or the other way round.",
         "`finally` starts when all of `steps` is settled: remove the dependency, or move the step.",
     ),
-    "ZF209": _error("too-many-steps", "The flow has more than 10,000 steps.", "Split it into several flows."),
+    "ZF209": _error("too-many-steps", "The flow has more than 3,146 steps.", "Split it into several flows."),
     "ZF210": _error("flow-name", "The flow's name or generateName is missing or illegal.", "Write a legal one."),
     "ZF211": _error("label", "A label or annotation has an illegal key or value.", "Write a legal one."),
     "ZF212": _error(
