@@ -152,6 +152,14 @@ class ControlPlane:
         assert config.user is not None, f"{self.kubeconfig} has no user"
         return httpx2.AsyncHTTPTransport(verify=verify_cluster(config.cluster, config.user, config.abs_file))
 
+    def minor(self) -> str:
+        """The server's minor version, such as "35"."""
+        config = self.config
+        assert config.user is not None, f"{self.kubeconfig} has no user"
+        verify = verify_cluster(config.cluster, config.user, config.abs_file)
+        with httpx2.Client(verify=verify, trust_env=False) as http:
+            return str(http.get(f"{self.server}/version").json()["minor"])
+
     def audit(self) -> Iterator[Audited]:
         """Every request so far. A request whose answer has been seen is in it."""
         with (self.folder / "audit.log").open(encoding="utf-8") as lines:

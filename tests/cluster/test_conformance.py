@@ -63,6 +63,13 @@ DIFFERENT = {
 }
 """Scenarios in which the fake is meant to differ, and how. docs/fake-cluster.md tells users."""
 
+MODELLED = "35"
+DIFFERENT_FROM_OLDER = {
+    "options of another kind": "1.34 decodes them",
+    "a Job with a sidecar that restarts sometimes": "1.34 does not look",
+}
+"""The same for a server older than the one modelled. Its words are not compared: each minor version changes some."""
+
 TABLES = (OBJECTS, NAMES, WRITES, TOO_LARGE, DELETES, READS, FIXED)
 SCENARIOS: dict[str, Scenario] = {
     **{what: scenario for table in TABLES for what, scenario in table.items()},
@@ -91,7 +98,13 @@ def by_the_server(plane: ControlPlane, scenario: Sequence[Ask], namespace: str) 
     return anyio.run(lambda: asked(plane.config, plane.http(), scenario, namespace=namespace))
 
 
-def differences(fake: Answer, real: Answer) -> list[str]:
+@pytest.fixture(scope="session")
+def minor(plane: ControlPlane) -> str:
+    """The minor version of the server."""
+    return plane.minor()
+
+
+def differences(fake: Answer, real: Answer, *, words: bool = True) -> list[str]:
     """What the answers disagree in."""
     found = [
         f"{what}: {here!r} by the fake, {there!r} by the server"
@@ -102,7 +115,7 @@ def differences(fake: Answer, real: Answer) -> list[str]:
         return found
     # An object in a message is printed by Go, and a random name in it is another one.
     if not any(part in real.message for part in ("{", "generateName")):
-        if fake.message != real.message:
+        if words and fake.message != real.message:
             found.append(f"message: {fake.message!r} by the fake, {real.message!r} by the server")
         found += lacking(fake.body, real.body)
         # The other way round "here" is the server: members that only it has.
@@ -114,15 +127,16 @@ def differences(fake: Answer, real: Answer) -> list[str]:
 
 
 @pytest.mark.parametrize("what", SCENARIOS)
-def test_the_fake_answers_as_the_server(plane: ControlPlane, namespace: str, what: str) -> None:
-    scenario = SCENARIOS[what]
+def test_the_fake_answers_as_the_server(plane: ControlPlane, minor: str, namespace: str, what: str) -> None:
+    scenario, words = SCENARIOS[what], minor == MODELLED
     fake, real = by_the_fake(scenario, namespace), by_the_server(plane, scenario, namespace)
     found = [
         f"request {index}, {ask.method} {ask.path}: {problem}"
         for index, (ask, here, there) in enumerate(zip(scenario, fake, real, strict=True))
-        for problem in differences(here, there)
+        for problem in differences(here, there, words=words)
     ]
-    if what in DIFFERENT:
-        assert found, "they agree: take it out of DIFFERENT and of docs/fake-cluster.md"
+    if what in DIFFERENT or (what in DIFFERENT_FROM_OLDER and not words):
+        # One of them differs in its words only.
+        assert found or not words, "they agree: take it out of DIFFERENT and of docs/fake-cluster.md"
     else:
         assert not found, "\n".join(found)
