@@ -108,9 +108,9 @@ def delete(kind: str, name: str, **options: Any) -> Ask:
 
 
 def watched(kind: str, version: Any, **query: str) -> Ask:
-    """A watch from a version on, which the server ends after a second: its events."""
+    """A watch from a version on, which the server ends after two seconds: its events."""
     return Ask(
-        "GET", at(kind), {"resourceVersion": version, "watch": "true", "timeoutSeconds": "1", **query}, watch=True
+        "GET", at(kind), {"resourceVersion": version, "watch": "true", "timeoutSeconds": "2", **query}, watch=True
     )
 
 

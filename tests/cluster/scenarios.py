@@ -571,7 +571,6 @@ READS: Final[Mapping[str, Scenario]] = {
     ),
     "versions of a list": (
         create("Sample", SAMPLE),
-        listed("Sample", resourceVersion="0"),
         listed("Sample", resourceVersion="x"),
         listed("Sample", resourceVersionMatch="Exact"),
         listed("Sample", resourceVersion="1", resourceVersionMatch="Sometimes"),
