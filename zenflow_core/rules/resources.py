@@ -19,6 +19,7 @@ from zenflow_core.reasons import (
     ResourceRefusedUntil,
     ResourceRejected,
 )
+from zenflow_core.rules.dependencies import settled_upstream
 from zenflow_core.rules.refused import permanent
 from zenflow_core.views import FlowView, StepView
 
@@ -32,7 +33,13 @@ def missing(flow: FlowView) -> tuple[ResourceRef, ...]:
 
 
 def resources(view: StepView) -> NeedsResource | None:
-    """Hold every step until the flow's own objects are there; the first few are named, since every row says so."""
+    """Hold a step that could start until the flow's own objects are there.
+
+    One that waits for other steps says only that, so that the objects' coming
+    is not written into every row. The first few are named.
+    """
+    if not settled_upstream(view):
+        return None
     lacks = missing(view.flow)
     names = tuple(f"{ref.kind.value} {ref.name}" for ref in lacks[:HELD_STEPS_NAMED])
     if len(lacks) > HELD_STEPS_NAMED:
