@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zenflow_core.reconcile import Decision, advance, decode, reconcile
     from zenflow_core.rules import RULES
     from zenflow_core.say import say
+    from zenflow_core.settings import ArtifactClaim, Settings, Unmoved
     from zenflow_core.source import Document, load_documents
     from zenflow_core.spec import JobFlow, JobFlowSpec, Step
     from zenflow_core.state import FlowPhase, FlowState, StepPhase, StepRecord
@@ -52,6 +53,7 @@ _HOMES = {
     "reconcile": "Decision advance decode reconcile",
     "rules": "RULES",
     "say": "say",
+    "settings": "ArtifactClaim Settings Unmoved",
     "source": "Document load_documents",
     "spec": "JobFlow JobFlowSpec Step",
     "state": "FlowPhase FlowState StepPhase StepRecord",
@@ -66,6 +68,7 @@ __all__ = [
     "TRANSITIONS",
     "VERSION",
     "Action",
+    "ArtifactClaim",
     "CreateJob",
     "Decision",
     "DeleteFlow",
@@ -88,10 +91,12 @@ __all__ = [
     "RecordStatus",
     "Refused",
     "Seen",
+    "Settings",
     "Severity",
     "Step",
     "StepPhase",
     "StepRecord",
+    "Unmoved",
     "advance",
     "compile_plan",
     "decode",
