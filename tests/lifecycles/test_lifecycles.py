@@ -291,6 +291,23 @@ STORIES = (
         settings=Settings(artifact_image="zenflow:1"),
     ),
     Story(
+        "pod-failure-policy",
+        "The flow's policy in each Job: a lost Pod is ignored and made again, exit code 42 ends the attempt at once.",
+        manifest(
+            step("fetch"),
+            step("check", "fetch", retryPolicy=retry(1, 10)),
+            policy={
+                "podFailurePolicy": {
+                    "rules": [
+                        {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [137]}},
+                        {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+                    ]
+                }
+            },
+        ),
+        steps(fetch=(runs(20, 137), runs(20)), check=(runs(5, 42), runs(5))),
+    ),
+    Story(
         "artifacts-not-left",
         "An optional artifact that was not left: who can do without it runs, who cannot fails, and says why.",
         manifest(
