@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from operator import attrgetter
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from zenflow_core.observation import UNREAD, FlowSeen, Lookup, OriginLookup, ResourceSighting, Sibling, Sightings
 from zenflow_core.plan import ConfigMapKey, Plan, ResourceRef
@@ -114,6 +115,22 @@ class StepRecord:
     def retries_started(self) -> int:
         """The API's `retryCount`."""
         return self.attempt - 1 if self.attempt > 1 else 0
+
+
+_FIELDS = tuple(f.name for f in fields(StepRecord))
+_PLACE = {name: place for place, name in enumerate(_FIELDS)}
+_VALUES = attrgetter(*_FIELDS)
+
+
+def changed(record: StepRecord, **changes: object) -> StepRecord:
+    """The record with these fields replaced: what `attrs.evolve` does, in a third of its time.
+
+    Every move of every step makes two or three records. An unknown field is our bug (KeyError).
+    """
+    values = list(_VALUES(record))
+    for name, value in changes.items():
+        values[_PLACE[name]] = value
+    return StepRecord(*values)
 
 
 @frozen

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import assert_never
 
-from attrs import evolve
-
 from zenflow_core.reasons import (
     Admitted,
     Adopted,
@@ -46,7 +44,7 @@ from zenflow_core.reasons import (
     UnknownCause,
     UpstreamUnmet,
 )
-from zenflow_core.state import StepPhase, StepRecord, Stopwatch
+from zenflow_core.state import StepPhase, StepRecord, Stopwatch, changed
 
 _PENDING = StepPhase.PENDING
 _ASKED = StepPhase.PENDING_APPROVAL
@@ -107,9 +105,9 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
     phase = TRANSITIONS[record.phase, type(cause)]
     match cause:
         case ConditionMet():
-            return evolve(record, condition_met=True, cause=cause, holds=())
+            return changed(record, condition_met=True, cause=cause, holds=())
         case Admitted(attempt, at) | Adopted(attempt, at):
-            return evolve(
+            return changed(
                 record,
                 phase=phase,
                 attempt=attempt,
@@ -121,14 +119,14 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
                 holds=(),
             )
         case ApprovalRequested(at):
-            return evolve(record, phase=phase, started_at=at, watch=Stopwatch(since=at), cause=cause, holds=())
+            return changed(record, phase=phase, started_at=at, watch=Stopwatch(since=at), cause=cause, holds=())
         case AttemptFailed(failure=failure, retry_at=retry_at):
-            return evolve(
+            return changed(
                 record, phase=phase, watch=None, retry_at=retry_at, refusals=0, failure=failure, cause=cause, holds=()
             )
         case JobRefused() | NamespaceTerminating():
             # Nothing was started, so the next admission is this same attempt again.
-            return evolve(
+            return changed(
                 record,
                 phase=phase,
                 attempt=record.attempt - 1,
@@ -140,16 +138,16 @@ def enter(record: StepRecord, cause: Cause) -> StepRecord:
             )
         case JobSuspended(at):
             assert record.watch is not None, "a running step has a watch"
-            return evolve(record, watch=record.watch.stop(at), cause=cause, holds=())
+            return changed(record, watch=record.watch.stop(at), cause=cause, holds=())
         case JobResumed(at):
             assert record.watch is not None, "a running step has a watch"
-            return evolve(record, watch=record.watch.resume(at), cause=cause, holds=())
+            return changed(record, watch=record.watch.resume(at), cause=cause, holds=())
         case JobComplete(at):
             return _with_outputs(_end(record, phase, JobComplete(at)), cause)
         case RetriedFrom(at, flow):
             return _with_outputs(_end(record, phase, RetriedFrom(at, flow)), cause)
         case Approved(by=by) | Rejected(by=by):
-            return evolve(_end(record, phase, cause), approver=by)
+            return changed(_end(record, phase, cause), approver=by)
         case (
             OutputMissing()
             | RetriesExhausted()
@@ -179,13 +177,13 @@ def _with_outputs(record: StepRecord, cause: JobComplete | RetriedFrom) -> StepR
     """The record with what was read; the stored cause has only the instant."""
     outputs, reads, artifacts = cause.outputs or None, cause.reads or None, cause.artifacts or None
     if outputs or reads or artifacts:
-        return evolve(record, outputs=outputs, reads=reads, artifacts=artifacts)
+        return changed(record, outputs=outputs, reads=reads, artifacts=artifacts)
     return record
 
 
 def _end(record: StepRecord, phase: StepPhase, cause: Cause) -> StepRecord:
     """The record of a step that is over. What ended it may have been seen late; no step ends before it began."""
-    return evolve(
+    return changed(
         record,
         phase=phase,
         finished_at=cause.at if record.started_at is None else max(cause.at, record.started_at),

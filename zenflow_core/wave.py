@@ -13,7 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from zenflow_core.limits import MOVES_PER_WAVE
 from zenflow_core.observation import Gone, Seen, Sightings
@@ -33,7 +33,7 @@ from zenflow_core.reasons import (
 )
 from zenflow_core.rules import RULES, ask
 from zenflow_core.spec import StepName
-from zenflow_core.state import FlowState, JobRef, StepPhase, StepRecord, Stopwatch, Tally
+from zenflow_core.state import FlowState, JobRef, StepPhase, StepRecord, Stopwatch, Tally, changed
 from zenflow_core.transitions import enter
 from zenflow_core.views import FlowView, StepView
 
@@ -172,7 +172,7 @@ class Wave:
                 since = record.watch.since and seen.created_at
                 watch = Stopwatch(record.watch.ran, since)
                 self._put(
-                    rank, evolve(record, job=JobRef(seen.name, seen.uid), started_at=seen.created_at, watch=watch)
+                    rank, changed(record, job=JobRef(seen.name, seen.uid), started_at=seen.created_at, watch=watch)
                 )
                 self.unwritten.add(rank)
 
@@ -192,7 +192,7 @@ class Wave:
             self.material.add(rank)
         else:
             self.unwritten.add(rank)
-        self._put(rank, evolve(record, holds=holds))
+        self._put(rank, changed(record, holds=holds))
 
     def _put(self, rank: int, record: StepRecord) -> None:
         """Replace a record and keep the indexes in step."""
