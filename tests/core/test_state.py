@@ -6,11 +6,11 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 
-from tests.core.drawn import drawn
+from tests.core.drawn import records
 from zenflow_core.state import StepPhase, StepRecord, changed
 
 
-@given(drawn(StepRecord))
+@given(records)
 def test_changed_is_evolve(record: StepRecord) -> None:
     assert changed(record) == record
     replaced = changed(record, phase=StepPhase.RUNNING, attempt=7, holds=())
