@@ -55,6 +55,15 @@ class EventType(StrEnum):
     DELETED = "DELETED"
 
 
+class SizeLimit(StrEnum):
+    """Who refuses an object that is too large, which decides about the answer."""
+
+    STORE = "store"
+    """etcd, as in a usual cluster: 500 "etcdserver: request is too large"."""
+    FRONT = "front"
+    """The server's own handlers, or a proxy before it, which read no more: 413 RequestEntityTooLarge."""
+
+
 @frozen
 class ClusterLimits:
     """Bounds on stored objects, in bytes of JSON; None lifts a bound.
@@ -64,6 +73,7 @@ class ClusterLimits:
 
     object_bytes: int | None = 1_572_864
     annotation_bytes: int | None = 262_144
+    refused_by: SizeLimit = SizeLimit.STORE
 
 
 @frozen
@@ -784,8 +794,8 @@ class Cluster:
             return
         size = jsonpatch.size_of_members(sizes)
         if size > limit:
-            # It is etcd that refuses, so this is no 413; that is for bodies that the server does not even read.
-            raise errors.store_refuses(f"limit is {limit} bytes, {target.resource} {target.name!r} has {size}")
+            refuse = errors.store_refuses if self.limits.refused_by is SizeLimit.STORE else errors.too_large
+            raise refuse(f"limit is {limit} bytes, {target.resource} {target.name!r} has {size}")
 
 
 def _metadata_of(body: Object, info: KindInfo) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from zenflow_core.instants import rfc3339
 from zenflow_core.names import OUTPUTS_CONTAINER, approval_key, approver_key, rejection_key
 from zenflow_core.reading import main_container, parse_attempt
 from zenflow_core.spec import StepName
+from zenflow_runtime.answers import too_large
 from zenflow_testing import job_controller as controller
 from zenflow_testing.artifacts import UPLOAD_EXIT_CODE, moves_artifacts, report_of
 from zenflow_testing.clock import EPOCH
@@ -47,7 +48,7 @@ AT_ONCE: Final = timedelta(0)
 IGNORED_PODS: Final = 100
 """Failures of one Job's Pods that a podFailurePolicy may ignore. The next one counts: every Job has to end."""
 
-_REFUSALS: Final = frozenset({403, 413})
+_REFUSALS: Final = frozenset({403})
 """Answers that may come to a write which is right. Any other is our own bug."""
 
 
@@ -233,7 +234,7 @@ class World:
                 try:
                     act(plot)
                 except ApiError as refusal:
-                    if refusal.code not in _REFUSALS:
+                    if refusal.code not in _REFUSALS and not too_large(refusal):
                         raise
         return done
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zenflow_testing.clock import VirtualClock
-from zenflow_testing.cluster import Cluster, ClusterLimits, Event, EventType, Propagation, UidSource
+from zenflow_testing.cluster import Cluster, ClusterLimits, Event, EventType, Propagation, SizeLimit, UidSource
 from zenflow_testing.errors import ApiError, StatusCause, forbidden
 from zenflow_testing.frozen import FrozenCheck
 from zenflow_testing.kinds import KindInfo, Object
@@ -408,6 +408,12 @@ def test_an_object_may_grow_to_its_limit_and_no_further() -> None:
     assert (error.code, error.reason) == (500, "")
     assert error.message == "etcdserver: request is too large"
     assert [cause.message for cause in error.causes] == ["limit is 1000 bytes, configmaps 'notes' has 1001"]
+
+
+def test_an_object_may_be_refused_before_the_store_sees_it() -> None:
+    cluster = a_cluster(limits=ClusterLimits(object_bytes=1000, refused_by=SizeLimit.FRONT))
+    error = refused(lambda: cluster.create("ConfigMap", config_map() | {"data": {"text": "x" * 1000}}, namespace=NS))
+    assert (error.code, error.reason) == (413, "RequestEntityTooLarge")
 
 
 def test_limits_can_be_lifted() -> None:

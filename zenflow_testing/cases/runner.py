@@ -31,7 +31,7 @@ from zenflow_testing.cases.journal import Journal
 from zenflow_testing.cases.judging import Judge
 from zenflow_testing.cases.playing import Impossible, Stage
 from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
-from zenflow_testing.cluster import Cluster, ClusterLimits
+from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
 from zenflow_testing.garbage import GarbageCollector
 from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, version_at
 
@@ -95,7 +95,7 @@ class Run:
         self.case = case
         begins = min([0.0, *(event.at for event in case.history[:1])])
         self.clock = VirtualClock(EPOCH + timedelta(seconds=begins))
-        limits = ClusterLimits(case.limits.object_bytes, case.limits.annotation_bytes)
+        limits = ClusterLimits(case.limits.object_bytes, case.limits.annotation_bytes, refused_by=SizeLimit.FRONT)
         self.cluster = Cluster(self.clock, limits=limits)
         self.admission = JobFlowAdmission()
         self.cluster.admissions.append(self.admission)
