@@ -12,6 +12,8 @@ INVALID: Final = 2
 UNENDING: Final = 3
 """It did not end in time; of a simulated flow, it waits for ever."""
 NOT_FOUND: Final = 4
+REFUSED: Final = 5
+"""The cluster refused it, or gave no answer."""
 INTERNAL: Final = 70
 """Our own bug (sysexits EX_SOFTWARE): none of the documented answers."""
 INTERRUPTED: Final = 130

@@ -1,0 +1,42 @@
+"""Which cluster and which namespace a command means: the options that every command on a cluster takes.
+
+    def watch(flow: str, /, *, where: Where = HERE) -> int: ...
+
+cyclopts makes `--kubeconfig`, `--context` and `--namespace`/`-n` of it, each
+with its variable. Light to import: the help of every command needs it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from attrs import frozen
+from cyclopts import Parameter
+
+
+@Parameter(name="*")
+@frozen
+class Where:
+    """A cluster and a namespace, as the command line says; an empty text is the same as nothing."""
+
+    kubeconfig: Annotated[
+        str | None,
+        Parameter(env_var="ZENFLOW_KUBECONFIG", help="Path of a kubeconfig ($KUBECONFIG, then ~/.kube/config)."),
+    ] = None
+    context: Annotated[
+        str | None,
+        Parameter(env_var="ZENFLOW_CONTEXT", help="Which of its contexts (the current one)."),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        Parameter(name=["--namespace", "-n"], env_var="ZENFLOW_NAMESPACE", help="Which namespace (the context's)."),
+    ] = None
+
+
+HERE: Final = Where()
+"""Whatever the variables and the current context say."""
+
+AllNamespaces = Annotated[
+    bool, Parameter(name=["--all-namespaces", "-A"], negative=(), help="Look into all namespaces.")
+]
+"""For commands that list; it wins over `--namespace`."""
