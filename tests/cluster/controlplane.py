@@ -185,13 +185,22 @@ def _audited(entry: dict[str, Any]) -> Audited:
 
 @contextmanager
 def control_plane(
-    binary: Path, folder: Path, *, jobflow_crd: Path = JOBFLOW_CRD, arguments: Sequence[str] = ()
+    binary: Path,
+    folder: Path,
+    *,
+    jobflow_crd: Path = JOBFLOW_CRD,
+    arguments: Sequence[str] = (),
+    prefix: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
-    """A control plane in an empty folder, for as long as the context lasts. Ready after some 3 s."""
+    """A control plane in an empty folder, for as long as the context lasts. Ready after some 3 s.
+
+    `prefix` is a command that runs another one, such as `nsenter`.
+    """
     crds = [HERE / "crds.yaml", jobflow_crd]
     folder.mkdir(parents=True, exist_ok=True)
     control = started(
         [
+            *prefix,
             *(binary, "control-plane", "--dir", folder, "--until-stdin-ends"),
             *("--audit-policy", HERE / "audit-policy.yaml"),
             *(part for crd in crds for part in ("--crd", crd)),

@@ -34,6 +34,7 @@ import (
 
 const (
 	loopback     = "127.0.0.1"
+	podRange     = "10.244.0.0/16"
 	serviceRange = "10.96.0.0/16"
 	firstService = "10.96.0.1" // the address of the Service `kubernetes`
 	poll         = 25 * time.Millisecond
@@ -51,9 +52,11 @@ func controlPlane(args []string) error {
 	began := time.Now()
 	flags := flag.NewFlagSet("control-plane", flag.ExitOnError)
 	folder := flags.String("dir", "", "an empty folder for state, certificates, kubeconfig files and the audit log (required)")
-	port := flags.Int("port", 0, "port of the API server on 127.0.0.1; 0: a free one")
+	address := flags.String("address", loopback, "address that the API server listens on; other than loopback, Pods reach it as the Service kubernetes")
+	port := flags.Int("port", 0, "port of the API server; 0: a free one")
+	node := flags.String("node", "", "name of a real node at that address, for which DIR/kubelet.kubeconfig and its certificates are written")
 	auditPolicy := flags.String("audit-policy", "", "audit policy file; the log is DIR/audit.log")
-	controllers := flags.String("controllers", "*,-node-lifecycle-controller", "--controllers of kube-controller-manager; the default leaves a fake node alone")
+	controllers := flags.String("controllers", "", "--controllers of kube-controller-manager; by default all, but without --node not the one that a fake node would have to satisfy")
 	endWithStdin := flags.Bool("until-stdin-ends", false, "end when standard input is closed")
 	var crds, apiArgs, managerArgs, schedulerArgs texts
 	flags.Var(&crds, "crd", "YAML file of CustomResourceDefinitions to create before the controllers start (repeatable)")
@@ -66,16 +69,22 @@ func controlPlane(args []string) error {
 	if *folder == "" {
 		return errors.New("--dir is required")
 	}
+	if *controllers == "" {
+		*controllers = "*"
+		if *node == "" {
+			*controllers = "*,-node-lifecycle-controller"
+		}
+	}
 	ctx, cancel := untilTold(*endWithStdin)
 	defer cancel()
 
 	// The listener comes first: so the port is known, and ours, before it is written anywhere.
-	listener, err := net.Listen("tcp", net.JoinHostPort(loopback, fmt.Sprint(*port)))
+	listener, err := net.Listen("tcp", net.JoinHostPort(*address, fmt.Sprint(*port)))
 	if err != nil {
 		return err
 	}
 	server := "https://" + listener.Addr().String()
-	certificates, err := identities(*folder, server)
+	certificates, err := identities(*folder, server, *address, *node)
 	if err != nil {
 		return err
 	}
@@ -96,7 +105,7 @@ func controlPlane(args []string) error {
 		manager.KnownControllers(), manager.ControllersDisabledByDefault(), manager.ControllerAliases())
 	apiOptions := apiserveroptions.NewServerRunOptions()
 	schedulerOptions := scheduleroptions.NewOptions()
-	apiFlags := apiserverFlags(certificates, "http://"+etcd.Clients[0].Addr().String())
+	apiFlags := apiserverFlags(certificates, *address, "http://"+etcd.Clients[0].Addr().String())
 	if *auditPolicy != "" {
 		// Blocking: whoever has an answer finds the request in the log.
 		apiFlags = append(apiFlags, "--audit-policy-file="+*auditPolicy, "--audit-log-mode=blocking",
@@ -232,9 +241,9 @@ func eventually(ctx context.Context, ended <-chan error, what string, holds func
 
 func kubeconfigIn(folder, user string) string { return filepath.Join(folder, user+".kubeconfig") }
 
-// identities writes the certificates, and a kubeconfig for each client: the administrator, and the two components that
-// a cluster gives names and roles of their own.
-func identities(folder, server string) (*authority, error) {
+// identities writes the certificates, and a kubeconfig for each client: the administrator, and the components that a
+// cluster gives names and roles of their own.
+func identities(folder, server, address, node string) (*authority, error) {
 	a, err := newAuthority(filepath.Join(folder, "pki"))
 	if err != nil {
 		return nil, err
@@ -243,9 +252,10 @@ func identities(folder, server string) (*authority, error) {
 		return nil, err
 	}
 	masters := []string{"system:masters"}
-	for _, each := range []subject{
+	clients := []string{"admin", "fakekubelet", "operator", "manager", "scheduler"}
+	subjects := []subject{
 		{file: "apiserver", user: "kube-apiserver", names: []string{"localhost", "kubernetes.default.svc"},
-			ips: []net.IP{net.ParseIP(loopback), net.ParseIP(firstService)}},
+			ips: []net.IP{net.ParseIP(loopback), net.ParseIP(address), net.ParseIP(firstService)}},
 		{file: "front-proxy", user: "front-proxy-client"},
 		{file: "admin", user: "admin", groups: masters},
 		// Names of their own, for the audit log; what an operator may do with less, other tests say.
@@ -253,12 +263,22 @@ func identities(folder, server string) (*authority, error) {
 		{file: "operator", user: "operator", groups: masters},
 		{file: "manager", user: "system:kube-controller-manager"},
 		{file: "scheduler", user: "system:kube-scheduler"},
-	} {
+	}
+	if node != "" {
+		subjects = append(subjects,
+			subject{file: "kubelet", user: "system:node:" + node, groups: []string{"system:nodes"}, names: []string{node},
+				ips: []net.IP{net.ParseIP(address)}},
+			subject{file: "kube-proxy", user: "system:kube-proxy"},
+			// Who reads logs from the kubelet for those who ask the API server.
+			subject{file: "kubelet-client", user: "kube-apiserver-kubelet-client", groups: masters})
+		clients = append(clients, "kubelet", "kube-proxy")
+	}
+	for _, each := range subjects {
 		if err := a.issue(each); err != nil {
 			return nil, err
 		}
 	}
-	for _, user := range []string{"admin", "fakekubelet", "operator", "manager", "scheduler"} {
+	for _, user := range clients {
 		if err := a.kubeconfig(kubeconfigIn(folder, user), server, user); err != nil {
 			return nil, err
 		}
@@ -290,25 +310,35 @@ func startEtcd(folder string) (*embed.Etcd, error) {
 	}
 }
 
-func apiserverFlags(a *authority, etcd string) []string {
-	return []string{
-		"--etcd-servers=" + etcd,
-		"--bind-address=" + loopback,
-		"--endpoint-reconciler-type=none", // a loopback address may not stand in Endpoints
-		"--service-cluster-ip-range=" + serviceRange,
-		"--tls-cert-file=" + a.path("apiserver.crt"), "--tls-private-key-file=" + a.path("apiserver.key"),
-		"--client-ca-file=" + a.path("ca.crt"),
+func apiserverFlags(a *authority, address, etcd string) []string {
+	reachable := []string{"--endpoint-reconciler-type=none"} // a loopback address may not stand in Endpoints
+	if address != loopback {
+		reachable = []string{
+			"--advertise-address=" + address,
+			"--kubelet-client-certificate=" + a.path("kubelet-client.crt"),
+			"--kubelet-client-key=" + a.path("kubelet-client.key"),
+			"--kubelet-certificate-authority=" + a.path("ca.crt"),
+			"--kubelet-preferred-address-types=InternalIP",
+			"--enable-admission-plugins=NodeRestriction",
+		}
+	}
+	return append(reachable,
+		"--etcd-servers="+etcd,
+		"--bind-address="+address,
+		"--service-cluster-ip-range="+serviceRange,
+		"--tls-cert-file="+a.path("apiserver.crt"), "--tls-private-key-file="+a.path("apiserver.key"),
+		"--client-ca-file="+a.path("ca.crt"),
 		"--authorization-mode=Node,RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + a.path("tokens.pub"),
-		"--service-account-signing-key-file=" + a.path("tokens.key"),
-		"--requestheader-client-ca-file=" + a.path("ca.crt"), "--requestheader-allowed-names=front-proxy-client",
+		"--service-account-key-file="+a.path("tokens.pub"),
+		"--service-account-signing-key-file="+a.path("tokens.key"),
+		"--requestheader-client-ca-file="+a.path("ca.crt"), "--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file=" + a.path("front-proxy.crt"), "--proxy-client-key-file=" + a.path("front-proxy.key"),
+		"--proxy-client-cert-file="+a.path("front-proxy.crt"), "--proxy-client-key-file="+a.path("front-proxy.key"),
 		"--allow-privileged=true", // as clusters have it; admission decides about namespaces
 		"--profiling=false",
-	}
+	)
 }
 
 func clientFlags(folder, user string) []string {
@@ -322,6 +352,8 @@ func clientFlags(folder, user string) []string {
 func managerFlagValues(a *authority, folder, controllers string) []string {
 	return append(clientFlags(folder, "manager"),
 		"--controllers="+controllers,
+		"--allocate-node-cidrs=true", "--cluster-cidr="+podRange, "--node-cidr-mask-size=24",
+		"--service-cluster-ip-range="+serviceRange,
 		"--use-service-account-credentials=true", // each controller is a user of its own in the audit log
 		"--service-account-private-key-file="+a.path("tokens.key"), "--root-ca-file="+a.path("ca.crt"),
 		"--cluster-signing-cert-file="+a.path("ca.crt"), "--cluster-signing-key-file="+a.path("ca.key"),

@@ -9,11 +9,15 @@ import (
 
 const usage = `usage: kcluster control-plane [flags]   etcd, kube-apiserver, kube-controller-manager and kube-scheduler
        kcluster fakekubelet [flags]     a node whose Pods run without containers
+       kcluster kubelet [flags]         the kubelet of a real node, with its own flags
+       kcluster kube-proxy [flags]      what makes Services reachable on it, with its own flags
 Each takes --help.
 `
 
 func main() {
-	commands := map[string]func([]string) error{"control-plane": controlPlane, "fakekubelet": fakeKubelet}
+	commands := map[string]func([]string) error{
+		"control-plane": controlPlane, "fakekubelet": fakeKubelet,
+		"kubelet": realKubelet, "kube-proxy": kubeProxy}
 	name := ""
 	if len(os.Args) > 1 {
 		name = os.Args[1]
