@@ -96,3 +96,6 @@ CONDITION_LABEL_VALUES: Final = 100
 
 MOVES_PER_WAVE: Final = 8
 """Longest chain of moves one step makes at one instant; more is our own bug."""
+
+DUMP_BYTES: Final = 1024 * 1024
+"""Bytes of the latest decisions that an operator keeps of one flow: some 400 decisions about a flow of ten steps."""

@@ -20,7 +20,7 @@ from zenflow_core.recording import record_status, rows_are_kept
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
 from zenflow_core.state import JobRef
-from zenflow_runtime.flows import Flow
+from zenflow_runtime.flows import Basis, Flow
 
 NOTE_AFTER: Final = timedelta(seconds=15)
 """So long a Job's uid waits for another write of its flow to travel with. Short steps cost no write more for it."""
@@ -73,6 +73,7 @@ def noted(flow: Flow, decision: Decision, now: Instant) -> Decision:
         decision = evolve(decision, wake_at=wake_at)
     else:
         flow.unnoted_since = None
+        flow.noted = True
         after = evolve(decision.state, unwritten=frozenset())
         record = record_status(decision.state, after, unwritten)
         decision = evolve(decision, state=after, actions=(record, *decision.actions))
@@ -102,9 +103,12 @@ def decide(
     state = flow.state
     observed = flow.observed(everything=state is None)
     flow.handed_over()
+    noted_before, flow.noted = flow.noted, False
     if state is None:
+        flow.basis = Basis.STATUS
         decision = reconcile(plan, flow.obj.get("status"), observed, now=now)
     else:
+        flow.basis = Basis.NOTED if noted_before else Basis.MEMORY
         decision = advance(state, observed, now)
     flow.decisions += 1
     flow.state, flow.wake_at = decision.state, decision.wake_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from attrs import define, field
@@ -23,6 +24,17 @@ from zenflow_core.reasons import Instant
 from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState, JobRef
 from zenflow_core.termination import Messages
+
+
+class Basis(StrEnum):
+    """What a decision was made from."""
+
+    STATUS = "status"
+    """The stored status, and everything that is observed."""
+    MEMORY = "memory"
+    """The state that the decision before left."""
+    NOTED = "noted"
+    """The same, after what was learnt by the way had been written by a record of its own."""
 
 
 @define(eq=False)
@@ -72,6 +84,10 @@ class Flow:
     """A status write of ours is under way: what the watch shows meanwhile may be its echo."""
     held: tuple[str, Callable[[], Mapping[str, Any]]] | None = None
     """The newest object that the watch has shown meanwhile: its version, and how to read it."""
+    basis: Basis = Basis.STATUS
+    """What its last decision was made from."""
+    noted: bool = False
+    """Something learnt by the way was written since that decision."""
     due: bool = True
     """Something happened, or its alarm rang."""
     decisions: int = 0

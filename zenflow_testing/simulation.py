@@ -14,7 +14,6 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from zenflow_core.codec import write_flow
-from zenflow_core.dump import write_header, write_step
 from zenflow_core.facts import reason_of
 from zenflow_core.observation import Absent, Lookup, Observed, Present
 from zenflow_core.plan import ConfigMapKey, Plan
@@ -22,6 +21,7 @@ from zenflow_core.reasons import Admitted, Adopted, ApprovalRequested, Cause, In
 from zenflow_core.reconcile import Decision
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState, StepPhase
+from zenflow_runtime.dumping import Dumper
 from zenflow_testing.clock import VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits
 from zenflow_testing.demands import demands_of
@@ -74,7 +74,7 @@ class Simulation:
 class _Recorder:
     """Keeps what the operator decides."""
 
-    def __init__(self, dump: Callable[[str], None] | None, also: Watcher | None) -> None:
+    def __init__(self, dump: Watcher | None, also: Watcher | None) -> None:
         self.timeline: list[Entry] = []
         self.attempts: dict[StepName, list[Attempt]] = {}
         self.asked: list[tuple[StepName, Instant]] = []
@@ -85,8 +85,7 @@ class _Recorder:
 
     def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         if self._dump is not None:
-            everything = self.state is None
-            self._dump(write_step(observed, now, decision, everything=everything, status=flow.obj.get("status")))
+            self._dump(flow, observed, now, decision)
         if self._also is not None:
             self._also(flow, observed, now, decision)
         self.state = decision.state
@@ -136,7 +135,7 @@ def simulate(
     cluster = Cluster(clock, limits=limits or ClusterLimits())
     garbage = GarbageCollector(cluster)
     world = World(cluster, outcomes, demands=demands_of(plan))
-    recorder = _Recorder(dump, watcher)
+    recorder = _Recorder(None if dump is None else Dumper(dump, settings=plan.settings), watcher)
     namespace = flow.metadata.namespace or NAMESPACE
     operator = Operator(
         cluster,
@@ -148,9 +147,6 @@ def simulate(
     with cluster.without_hooks():
         obj = cluster.create("JobFlow", write_flow(flow), namespace=namespace)
     name = obj["metadata"]["name"]
-    if dump is not None:
-        operator.look()
-        dump(write_header(flow, operator.flows[obj["metadata"]["uid"]].seen, settings=plan.settings))
     while True:
         operator.call()
         if recorder.decisions & _COMPACT == 0:

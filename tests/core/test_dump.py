@@ -14,7 +14,7 @@ from tests.core.builders import at, manifest, manual, retry, step
 from tests.core.drawn import counts, instants, texts, values
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
-from zenflow_core.dump import FORMAT, Dump, read_dump, told, write_header, write_step
+from zenflow_core.dump import FORMAT, Dump, Unreplayable, read_dump, told, write_change, write_header, write_step
 from zenflow_core.observation import (
     ACTIVE,
     UNREAD,
@@ -36,6 +36,7 @@ from zenflow_core.plan import ConfigMapKey, Plan, ResourceKind, ResourceRef
 from zenflow_core.problems import Problem
 from zenflow_core.reconcile import reconcile
 from zenflow_core.spec import JobFlow, StepName
+from zenflow_core.state import FlowPhase
 from zenflow_core.version import DECIDED_BY
 from zenflow_testing.outcomes import Script, ScriptedEnding, ScriptedOutcomes, SeededOutcomes
 from zenflow_testing.simulation import simulate
@@ -110,6 +111,25 @@ def test_a_fresh_process_in_between_is_replayed_from_its_status() -> None:
     assert steps[1].status == first.status
     assert [each.line for each in steps] == [2, 3]
     assert [told(decision) for _, decision in read(lines).replay()] == [told(first), told(second)]
+
+
+def test_a_flow_that_was_changed_midway_is_replayed_as_it_was_then() -> None:
+    before, plan = flow_of(manifest(step("build"), step("test"), policy={"parallelism": 1}))
+    after, other = flow_of(manifest(step("build"), step("test"), policy={"parallelism": 2}))
+    first = reconcile(plan, None, Observed(flow=FLOW_SEEN), now=at("10:00"))
+    again = Observed(flow=FLOW_SEEN, jobs={StepName("build"): (Seen(1, "n", "u", at("10:00")),)})
+    second = reconcile(other, first.status, again, now=at("10:01"))
+    dump = read(
+        [
+            write_header(before, FLOW_SEEN),
+            write_step(Observed(flow=FLOW_SEEN), at("10:00"), first, everything=True, status=None),
+            write_change(after, at("10:01")),
+            write_step(again, at("10:01"), second, everything=True, status=first.status),
+        ]
+    )
+    assert [each.plan.parallelism for each in dump.steps] == [1, 2]
+    assert [told(decision) for _, decision in dump.replay()] == [told(first), told(second)]
+    assert [move.step for move in second.moves] == ["test"], "the change is what let it start"
 
 
 def test_a_decision_is_told_with_its_moves_actions_and_wake() -> None:
@@ -211,6 +231,7 @@ observations = st.builds(
 
 PLAIN, PLAIN_PLAN = flow_of(manifest(step("build")))
 HEADER = write_header(PLAIN, FLOW_SEEN)
+SEEN = {"flow": json.loads(HEADER)["seen"]}
 DECISION = reconcile(PLAIN_PLAN, None, Observed(flow=FLOW_SEEN), now=at("10:00"))
 
 
@@ -293,12 +314,54 @@ def test_what_is_wrong_is_said_with_its_line(lines: list[str], path: str, what: 
     assert found.fix
 
 
-def test_a_flow_that_is_not_valid_is_said_as_everywhere() -> None:
+def test_a_flow_that_is_not_valid_was_decided_about_too() -> None:
     header = json.loads(HEADER)
     header["flow"]["spec"]["steps"][0]["dependencies"] = ["nobody"]
-    assert problem([json.dumps(header) + "\n"]).path.startswith("spec.steps[0]")
-    header["flow"] = {"kind": "Job"}
-    assert problem([json.dumps(header) + "\n"]).path
+    line = json.dumps({"at": "2030-01-01T10:00:00Z", "everything": True, "decided": {}, "observed": {}})
+    dump = read([json.dumps(header) + "\n", line.replace('"observed": {}', f'"observed": {json.dumps(SEEN)}') + "\n"])
+    assert "spec.steps[0].dependencies[0]" in dump.plan.refused
+    ((_, decision),) = dump.replay()
+    assert decision.state.record.phase is FlowPhase.FAILED
+
+
+@pytest.mark.parametrize("flow", [None, [], {"kind": "Job"}, {"spec": 1}], ids=str)
+def test_a_header_without_a_flow_is_said(flow: Any) -> None:
+    assert problem([json.dumps(json.loads(HEADER) | {"flow": flow}) + "\n"]).path == "d:1"
+
+
+@pytest.mark.parametrize(
+    ("decided_by", "fix"),
+    [
+        pytest.param("zenflow/9.1.0", "pip install 'zenflow>=9.1.0'", id="a later version"),
+        pytest.param("zenflow/9.1.0rc2", "pip install 'zenflow>=9.1.0rc2'", id="a later version to be"),
+        pytest.param("zenflow/0.0.1", "not meant to be edited", id="an earlier version"),
+        pytest.param(DECIDED_BY, "not meant to be edited", id="this version"),
+        pytest.param("somebody", "not meant to be edited", id="no version"),
+        pytest.param(None, "not meant to be edited", id="nobody"),
+    ],
+)
+def test_what_cannot_be_read_says_which_version_can(decided_by: Any, fix: str) -> None:
+    header = json.dumps(json.loads(HEADER) | {"decidedBy": decided_by}) + "\n"
+    assert fix in problem([header, '{"news":1}\n']).fix
+
+
+def test_a_file_that_ends_within_its_first_line_is_said() -> None:
+    assert problem([HEADER[:50]]).what == "ends within its first line"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param({}, id="nothing is known of the flow"),
+        pytest.param({"everything": True, "status": 5}, id="a status that is a number"),
+        pytest.param({"observed": {"jobs": {"nobody": []}} | SEEN, "everything": True}, id="a step that is not there"),
+    ],
+)
+def test_a_line_that_cannot_be_decided_about_is_said(line: dict[str, Any]) -> None:
+    text = json.dumps({"at": "2030-01-01T10:00:00Z", "decided": {}, "observed": {} if not line else SEEN} | line)
+    with pytest.raises(Unreplayable) as caught:
+        list(read([HEADER, text + "\n"]).replay())
+    assert caught.value.problem.path == "line 2"
 
 
 def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes() -> None:
