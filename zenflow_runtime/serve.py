@@ -25,6 +25,7 @@ from zenflow_runtime.logs import set_up
 from zenflow_runtime.operator import Operator
 from zenflow_runtime.settings import NAMESPACE_FILE, Nonsense, Settings, read_settings
 from zenflow_runtime.web import application, serving
+from zenflow_runtime.webhook.serve import Webhook
 
 log = structlog.get_logger("zenflow")
 
@@ -60,14 +61,18 @@ async def serve(config: SingleConfig, settings: Settings) -> None:
     """Run an operator until SIGTERM or SIGINT; a second signal ends it at once."""
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     operator = Operator(config, sending(config), settings, identity=identity)
+    webhook = None if settings.webhook is None else Webhook(settings.webhook, settings.flows)
+    missing = [] if webhook is None else [webhook.missing]
     log.info("starting", version=VERSION, identity=identity, server=config.cluster.server)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with AsyncExitStack() as stack:
             if settings.port:
-                app = application(operator.health, operator.metrics)
+                app = application(operator.health, operator.metrics, also_missing=missing)
                 await stack.enter_async_context(serving(app, settings.host, settings.port))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_obey, signals, operator, tasks)
+                if webhook is not None:
+                    tasks.start_soon(webhook.run)
                 await operator.run()
                 tasks.cancel_scope.cancel()
     log.info("stopped")

@@ -22,6 +22,7 @@ from zenflow_core.version import VERSION
 from zenflow_runtime.events import EventMode
 from zenflow_runtime.leader import LEASE_NAME
 from zenflow_runtime.logs import LEVELS
+from zenflow_runtime.webhook.listening import PORT, Listening
 
 POD_NAMESPACE: Final = "POD_NAMESPACE"
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -98,6 +99,8 @@ class Settings:
     log_level: str = "info"
     flows: FlowSettings = FlowSettings(unmoved=Unmoved.REFUSED)
     """What the operator decides for all flows."""
+    webhook: Listening | None = None
+    """Where admission reviews are answered; None: nowhere."""
     ignored: tuple[str, ...] = ()
     """Variables that are set and mean nothing any more; said once at the start."""
 
@@ -116,8 +119,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
     """
     given = vars(_parser().parse_args(list(arguments)))
     ignored = _check_environment(environment)
-    _check_webhook(given)
-    host, port = _address(given["metrics_addr"])
+    host, port = ("", 0) if given["metrics_addr"] == "0" else _address("--metrics-addr", given["metrics_addr"])
     level = given["log_level"] or environment.get("LOG_LEVEL", "info").lower()
     if level not in LEVELS:
         raise Nonsense(f"LOG_LEVEL: found {level!r}\n  fix: one of {', '.join(LEVELS)}")
@@ -156,6 +158,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
         drain_seconds=_number("--shutdown-seconds", given["shutdown_seconds"], low=0, high=3600),
         log_level=level,
         flows=_flow_settings(given),
+        webhook=_webhook(given),
         ignored=ignored,
     )
 
@@ -193,11 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--artifact-claim-size", default="1Gi", help="size of the claim for artifacts without a store (1Gi)")
     add("--artifact-storage-class", default="", help="its storage class (the cluster's default)")
     add("--artifact-access-mode", default="ReadWriteOnce", choices=ACCESS_MODES, help="its access mode (ReadWriteOnce)")
-    # The Go project's webhook, which this operator does not have: its switches are understood where they turn it off.
-    for flag in ("--enable-webhook", "--insecure-webhook"):
-        add(flag, default="false", nargs="?", const="true", help=argparse.SUPPRESS)
-    for flag in ("--webhook-addr", "--webhook-cert-file", "--webhook-key-file"):
-        add(flag, default="", help=argparse.SUPPRESS)
+    add("--enable-webhook", default="", nargs="?", const="true", help="answer an API server's admission reviews (off)")
+    add("--webhook-addr", default="", help=f"address of the webhook (:{PORT})")
+    add("--webhook-cert-file", default="", help="its certificate and chain, PEM; read again when it changes")
+    add("--webhook-key-file", default="", help="the key of that certificate, PEM")
+    add(
+        "--insecure-webhook",
+        default="",
+        nargs="?",
+        const="true",
+        help="no TLS: something in front of it has to do that",
+    )
     return parser
 
 
@@ -209,15 +218,36 @@ def _flow_settings(given: Mapping[str, Any]) -> FlowSettings:
     return FlowSettings(given["artifact_image"] or None, claim, unmoved=Unmoved.REFUSED)
 
 
-def _check_webhook(given: Mapping[str, Any]) -> None:
-    asked = [flag for flag in ("enable_webhook", "insecure_webhook") if given[flag].lower() not in ("false", "0")]
-    asked += [flag for flag in ("webhook_addr", "webhook_cert_file", "webhook_key_file") if given[flag]]
-    if asked:
-        flags = ", ".join("--" + flag.replace("_", "-") for flag in asked)
+def _webhook(given: Mapping[str, Any]) -> Listening | None:
+    """Off unless asked for; the Go project had it on, and then nothing started without a certificate."""
+    enabled = _switch("--enable-webhook", given["enable_webhook"])
+    insecure = _switch("--insecure-webhook", given["insecure_webhook"])
+    certificate, key = given["webhook_cert_file"], given["webhook_key_file"]
+    if not enabled:
+        asked = [
+            f"--{flag.replace('_', '-')}"
+            for flag in ("webhook_addr", "webhook_cert_file", "webhook_key_file")
+            if given[flag]
+        ]
+        if given["enable_webhook"] == "" and (asked or insecure):
+            flags = ", ".join([*asked, *(["--insecure-webhook"] if insecure else [])])
+            raise Nonsense(f"{flags}: the webhook is off\n  fix: add --enable-webhook, or leave the others out")
+        return None
+    host, port = _address("--webhook-addr", given["webhook_addr"] or f":{PORT}")
+    if insecure and (certificate or key):
+        raise Nonsense("--insecure-webhook: there is a certificate, too\n  fix: give one or the other")
+    if not insecure and not (certificate and key):
         raise Nonsense(
-            f"{flags}: this operator has no webhook; the CRD's own rules and the admission policies of "
-            "`zenflow manifests` take its place\n  fix: leave the flag out"
+            "--enable-webhook: needs --webhook-cert-file and --webhook-key-file; API servers speak TLS only\n"
+            "  fix: `zenflow manifests --webhook` shows how, or leave the webhook out; everything works without it"
         )
+    return Listening(host, port, certificate=certificate, key=key)
+
+
+def _switch(where: str, text: str) -> bool:
+    if text.lower() not in ("", "true", "1", "false", "0"):
+        raise Nonsense(f"{where}: found {text!r}\n  fix: true or false")
+    return text.lower() in ("true", "1")
 
 
 def _check_environment(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -257,15 +287,12 @@ def _number(where: str, text: str, *, low: float, high: float) -> float:
     return number
 
 
-def _address(text: str) -> tuple[str, int]:
-    """`:8080`, `127.0.0.1:8080`, `[::1]:8080`, or 0 for nowhere."""
-    if text == "0":
-        return "", 0
+def _address(where: str, text: str) -> tuple[str, int]:
+    """`:8080`, `127.0.0.1:8080` or `[::1]:8080`."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise Nonsense(
-            f"--metrics-addr: found {text!r}\n  fix: host:port, the port from 1 to 65535, such as :8080; 0 for nowhere"
-        )
+        nowhere = "; 0 for nowhere" if where == "--metrics-addr" else ""
+        raise Nonsense(f"{where}: found {text!r}\n  fix: host:port, the port from 1 to 65535, such as :8080{nowhere}")
     return host.strip("[]"), int(port)
 
 

@@ -8,6 +8,7 @@ have been listed, and while the API server does not answer. A follower is ready.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -65,14 +66,15 @@ class Health:
         return found
 
 
-def application(health: Health, metrics: Metrics) -> Starlette:
-    """The ASGI application."""
+def application(health: Health, metrics: Metrics, *, also_missing: Sequence[Callable[[], list[str]]] = ()) -> Starlette:
+    """The ASGI application; `also_missing` is what /readyz asks besides."""
 
     async def healthz(_: Request) -> Response:
         return _answer(health.ills())
 
     async def readyz(_: Request) -> Response:
-        return _answer([*health.missing(), *health.ills()])
+        besides = [each for ask in also_missing for each in ask()]
+        return _answer([*health.missing(), *besides, *health.ills()])
 
     async def version(_: Request) -> Response:
         return JSONResponse({"version": VERSION})
@@ -103,9 +105,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[None]:
+async def serving(app: Starlette, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     """Serve while the block runs. Raises OSError if the address cannot be used."""
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    if tls is not None:
+        config.ssl_context_factory = lambda _config, _default: tls
     server = _Server(config)
     # Not uvicorn's own way, which ends the process where the address is taken.
     family = socket.AF_INET6 if not host or ":" in host else socket.AF_INET

@@ -30,6 +30,7 @@ from zenflow_runtime.leader import micro_time
 from zenflow_runtime.ledger import GONE_KEPT, THE_FLOW, Ledger
 from zenflow_runtime.queue import Job, WorkQueue
 from zenflow_runtime.settings import ElectionMode, Nonsense, Settings, read_settings
+from zenflow_runtime.webhook.listening import Listening
 from zenflow_testing.clock import EPOCH, VirtualClock
 from zenflow_testing.transport import config
 
@@ -518,7 +519,17 @@ def test_lease_times_always_have_six_digits(at: datetime) -> None:
         (["--no-eager-completion", "--events=none"], {}, Settings(eager_completion=False, events=EventMode.NONE)),
         (["--watch-namespace=ci"], {"POD_NAMESPACE": "ops"}, Settings(namespace="ops", watch_namespace="ci")),
         (["--master=https://10.0.0.1:6443"], {}, Settings(master="https://10.0.0.1:6443")),
-        (["--enable-webhook=false"], {"ZEN_FLOW_DEFAULT_BACKOFF_LIMIT": "6"}, Settings()),
+        (["--enable-webhook=false", "--webhook-addr=:9443"], {"ZEN_FLOW_DEFAULT_BACKOFF_LIMIT": "6"}, Settings()),
+        (
+            ["--enable-webhook", "--webhook-cert-file=/tls.crt", "--webhook-key-file=/tls.key"],
+            {},
+            Settings(webhook=Listening("", 9443, certificate="/tls.crt", key="/tls.key")),
+        ),
+        (
+            ["--enable-webhook=true", "--insecure-webhook", "--webhook-addr=127.0.0.1:9000"],
+            {},
+            Settings(webhook=Listening("127.0.0.1", 9000)),
+        ),
         ([], {"ZEN_FLOW_DEFAULT_COMPRESSION": "gzip"}, Settings(ignored=("ZEN_FLOW_DEFAULT_COMPRESSION",))),
         (
             ["--artifact-image=zenflow:1", "--artifact-claim-size=10Gi", "--artifact-access-mode=ReadWriteMany"],
@@ -557,7 +568,12 @@ def test_the_service_account_says_where_the_operator_is() -> None:
         (["--leader-election-id=Not A Name"], {}, "--leader-election-id"),
         (["--watch-namespace=CI"], {}, "--watch-namespace"),
         (["--enable-webhook"], {}, "--enable-webhook"),
-        (["--webhook-cert-file=/tls.crt"], {}, "--webhook-cert-file"),
+        (["--enable-webhook=maybe"], {}, "--enable-webhook"),
+        (["--enable-webhook", "--webhook-cert-file=/tls.crt"], {}, "--webhook-key-file"),
+        (["--webhook-cert-file=/tls.crt"], {}, "--webhook-cert-file: the webhook is off"),
+        (["--insecure-webhook"], {}, "--insecure-webhook: the webhook is off"),
+        (["--enable-webhook", "--insecure-webhook", "--webhook-key-file=/k"], {}, "there is a certificate, too"),
+        (["--enable-webhook", "--insecure-webhook", "--webhook-addr=0"], {}, "--webhook-addr"),
         (["--master=10.0.0.1"], {}, "--master"),
         (["--artifact-claim-size=0"], {}, "--artifact-claim-size"),
         (["--artifact-access-mode=ReadOnlyMany"], {}, "--artifact-access-mode"),
