@@ -19,6 +19,9 @@ from attrs import frozen
 from zenflow_core.spec import GROUP
 from zenflow_core.version import VERSION
 from zenflow_runtime.access import ACCESS, PLURAL, Access
+from zenflow_runtime.webhook import objects as hooked
+from zenflow_runtime.webhook.listening import PORT as WEBHOOK_PORT
+from zenflow_runtime.webhook.objects import Hook
 
 Manifest: TypeAlias = dict[str, Any]
 
@@ -73,6 +76,9 @@ class Installation:
     without: frozenset[str] = frozenset()
     """Features whose rights are not given (`Access.needs`) and that are switched off: only `eager-completion`."""
 
+    webhook: Hook | None = None
+    """How flows are examined at the very apply; None: not."""
+
     def wrong(self) -> str:
         """What cannot be meant, with its fix, or ""."""
         for flag, name in (("--namespace", self.namespace), ("--namespaced", self.only or NAMESPACE)):
@@ -82,7 +88,9 @@ class Installation:
             return f"--image: {self.image!r} is no name of an image: write for instance registry.example.com/zenflow:1"
         if not 1 <= self.replicas <= 10:
             return f"--replicas: found {self.replicas}, expected a number from 1 to 10"
-        return ""
+        if self.webhook is not None and Part.OPERATOR not in self.parts:
+            return "--webhook and --no-operator exclude each other: the operator is the webhook"
+        return self.webhook.wrong() if self.webhook is not None else ""
 
 
 def as_yaml(manifests: Iterable[Manifest]) -> str:
@@ -183,6 +191,8 @@ def _operator(installation: Installation) -> Iterator[Manifest]:
     yield _binding(f"{NAME}-election", home, home)
     service = _object("v1", "Service", f"{NAME}-metrics", home, labels=_OWN)
     yield service | {"spec": {"selector": _OWN, "ports": [{"name": "metrics", "port": PORT, "targetPort": "http"}]}}
+    if installation.webhook is not None:
+        yield from hooked.objects(installation.webhook, home, installation.only, labels=_OWN)
     if installation.replicas > 1:
         budget = _object("policy/v1", "PodDisruptionBudget", NAME, home, labels=_OWN)
         yield budget | {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": _OWN}}}
@@ -209,6 +219,12 @@ def _pod(installation: Installation) -> Manifest:
         },
         "containers": [_container(installation)],
     }
+    if installation.webhook is not None:
+        volume, mount = hooked.mount()
+        pod["volumes"] = [volume]
+        container = pod["containers"][0]
+        container["volumeMounts"] = [mount]
+        container["ports"].append({"name": "webhook", "containerPort": WEBHOOK_PORT})
     if installation.replicas > 1:
         pod["topologySpreadConstraints"] = [
             {
@@ -226,6 +242,8 @@ def arguments(installation: Installation) -> list[str]:
     told = [f"--metrics-addr=:{PORT}"]
     if installation.only:
         told.append(f"--watch-namespace={installation.only}")
+    if installation.webhook is not None:
+        told += hooked.flags()
     return told + [f"--no-{feature}" for feature in sorted(installation.without)]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +173,74 @@ def test_the_help_has_examples_and_fits(zenflow: Zenflow) -> None:
     ran = zenflow("manifests", "--help")
     assert ran.out.split("Examples:\n")[1].count("zenflow manifests") == 2
     assert max(len(line.rstrip()) for line in ran.out.splitlines()) <= 80
+
+
+def test_the_webhook_only_if_asked_for(zenflow: Zenflow) -> None:
+    plain, objects = printed(zenflow), printed(zenflow, "--webhook")
+    more = {"Service": 1, "Issuer": 1, "Certificate": 1, "ValidatingWebhookConfiguration": 1}
+    assert kinds(objects) - kinds(plain) == Counter(more)
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    listening = read_settings(container["args"], {}).webhook
+    assert listening is not None
+    assert (
+        read_settings(one(plain, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"], {}).webhook is None
+    )
+    (mounted,) = container["volumeMounts"]
+    (volume,) = pod["volumes"]
+    assert listening.certificate.rpartition("/")[0] == listening.key.rpartition("/")[0] == mounted["mountPath"]
+    assert volume["name"] == mounted["name"]
+    assert volume["secret"]["optional"] is True, "flows do not wait for a certificate"
+    certificate = one(objects, "Certificate")["spec"]
+    assert certificate["secretName"] == volume["secret"]["secretName"]
+    configuration = one(objects, "ValidatingWebhookConfiguration")
+    (hook,) = configuration["webhooks"]
+    service = one(objects, "Service", hook["clientConfig"]["service"]["name"])
+    assert f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc" in certificate["dnsNames"]
+    assert configuration["metadata"]["annotations"] == {
+        "cert-manager.io/inject-ca-from": f"{NAMESPACE}/{one(objects, 'Certificate')['metadata']['name']}"
+    }
+    (port,) = service["spec"]["ports"]
+    assert {each["name"]: each["containerPort"] for each in container["ports"]}[port["targetPort"]] == listening.port
+    assert port["port"] == hook["clientConfig"]["service"]["port"]
+    assert (hook["failurePolicy"], hook["sideEffects"], hook["matchPolicy"]) == ("Ignore", "None", "Equivalent")
+    assert hook["namespaceSelector"]["matchExpressions"][0] == {
+        "key": "kubernetes.io/metadata.name",
+        "operator": "NotIn",
+        "values": [NAMESPACE],
+    }
+
+
+def test_the_webhook_with_a_ca_of_ones_own(zenflow: Zenflow, tmp_path: Path) -> None:
+    bundle = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    (tmp_path / "ca.pem").write_bytes(bundle)
+    objects = printed(zenflow, "--webhook", "--webhook-ca-bundle", "ca.pem", "--webhook-failure-policy", "Fail")
+    assert not {"Issuer", "Certificate"} & kinds(objects).keys()
+    (hook,) = one(objects, "ValidatingWebhookConfiguration")["webhooks"]
+    assert b64decode(hook["clientConfig"]["caBundle"]) == bundle
+    assert hook["failurePolicy"] == "Fail"
+
+
+def test_the_webhook_of_one_namespace_is_asked_about_that_one(zenflow: Zenflow) -> None:
+    objects = printed(zenflow, "--webhook", "--namespaced", "ci")
+    configuration = one(objects, "ValidatingWebhookConfiguration")
+    (hook,) = configuration["webhooks"]
+    assert configuration["metadata"]["name"] == "zenflow-webhook-ci"
+    assert hook["namespaceSelector"]["matchExpressions"][0]["values"] == ["ci"]
+    assert hook["namespaceSelector"]["matchExpressions"][0]["operator"] == "In"
+    assert hook["clientConfig"]["service"]["namespace"] == "ci"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--webhook-failure-policy", "Fail"), "add --webhook"),
+        (("--webhook", "--no-operator"), "--no-operator exclude each other"),
+        (("--webhook", "--webhook-ca-bundle", "missing.pem"), "cannot read missing.pem"),
+        (("--webhook", "--webhook-ca-bundle", "examples/hello-linear.yaml"), "no PEM certificate"),
+    ],
+)
+def test_a_webhook_that_cannot_be_meant(zenflow: Zenflow, options: tuple[str, ...], says: str) -> None:
+    ran = zenflow("manifests", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err

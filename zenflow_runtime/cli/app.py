@@ -252,6 +252,9 @@ def make_app(terminal: Terminal) -> App:
         user_roles: bool = True,
         operator: bool = True,
         author_policy: Annotated[bool, Parameter(negative=())] = False,
+        webhook: Annotated[bool, Parameter(negative=())] = False,
+        webhook_ca_bundle: str | None = None,
+        webhook_failure_policy: Literal["Ignore", "Fail"] | None = None,
     ) -> int:
         """Print what a cluster needs to run flows, for `kubectl apply -f -`.
 
@@ -280,9 +283,15 @@ def make_app(terminal: Terminal) -> App:
             The operator and its rights.
         author_policy
             Also a policy: who creates a flow must be allowed to create Jobs.
+        webhook
+            Also refuse invalid flows at the very apply; cert-manager makes the certificate.
+        webhook_ca_bundle
+            PEM file of your own CA, instead of cert-manager.
+        webhook_failure_policy
+            While no operator answers, flows get in unexamined (Ignore, the default) or are refused (Fail).
         """
         from zenflow_runtime import installing
-        from zenflow_runtime.cli.manifests import print_manifests
+        from zenflow_runtime.cli.manifests import chosen_hook, print_manifests
 
         part = installing.Part
         chosen = {
@@ -295,6 +304,9 @@ def make_app(terminal: Terminal) -> App:
         if namespaced and namespace is not None:
             terminal.fail("--namespace and --namespaced exclude each other", "with --namespaced the operator is there")
             return exits.INVALID
+        hook = chosen_hook(terminal, wanted=webhook, ca_bundle=webhook_ca_bundle, failure_policy=webhook_failure_policy)
+        if isinstance(hook, int):
+            return hook
         installation = installing.Installation(
             parts=frozenset(each for each, wanted in chosen.items() if wanted),
             namespace=installing.NAMESPACE if namespace is None else namespace,
@@ -302,6 +314,7 @@ def make_app(terminal: Terminal) -> App:
             image=installing.IMAGE if image is None else image,
             replicas=replicas,
             without=frozenset() if eager_completion else frozenset({installing.EAGER}),
+            webhook=hook,
         )
         return print_manifests(terminal, installation)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.files import Unread, read_file
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.installing import Installation, as_yaml, manifests
+from zenflow_runtime.webhook.objects import Hook
 
 
 def print_manifests(terminal: Terminal, installation: Installation) -> int:
@@ -15,3 +17,19 @@ def print_manifests(terminal: Terminal, installation: Installation) -> int:
         return exits.INVALID
     terminal.text(as_yaml(manifests(installation)))
     return exits.OK
+
+
+def chosen_hook(
+    terminal: Terminal, *, wanted: bool, ca_bundle: str | None, failure_policy: str | None
+) -> Hook | int | None:
+    """The webhook that the options ask for, None for none, or the exit code once the trouble has been said."""
+    if not wanted:
+        if ca_bundle is None and failure_policy is None:
+            return None
+        terminal.fail("--webhook-... options are about a webhook that is not asked for", "add --webhook")
+        return exits.INVALID
+    bundle = None if ca_bundle is None else read_file(ca_bundle)
+    if isinstance(bundle, Unread):
+        terminal.fail(f"cannot read {bundle.file}: {bundle.why}", "name the PEM file of your CA")
+        return exits.INVALID
+    return Hook(fail=failure_policy == "Fail", ca_bundle=bundle)
