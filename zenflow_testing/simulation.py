@@ -8,20 +8,17 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
-from attrs import evolve, frozen
-
 from zenflow_core.codec import write_flow
-from zenflow_core.facts import reason_of
 from zenflow_core.observation import Absent, Lookup, Observed, Present
 from zenflow_core.plan import ConfigMapKey, Plan
-from zenflow_core.reasons import Admitted, Adopted, ApprovalRequested, Cause, Instant
+from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
-from zenflow_core.spec import JobFlow, StepName
-from zenflow_core.state import FlowState, StepPhase
+from zenflow_core.spec import JobFlow
 from zenflow_runtime.dumping import Dumper
+from zenflow_testing.chronicle import Attempt, Chronicle, Entry, Simulation
 from zenflow_testing.clock import VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits
 from zenflow_testing.demands import demands_of
@@ -30,87 +27,26 @@ from zenflow_testing.operator import Flow, Operator, Watcher
 from zenflow_testing.outcomes import Outcomes
 from zenflow_testing.world import World
 
+__all__ = ["Attempt", "Entry", "Simulation", "simulate"]
+
 NAMESPACE = "default"
 
 
-@frozen
-class Attempt:
-    """One run of a step's Job, or the time in which an approval was waited for."""
+class _Recorder(Chronicle):
+    """Keeps what the operator decides, and tells the watchers."""
 
-    number: int
-    started_at: Instant
-    finished_at: Instant | None = None
-    ending: str = ""
-    """The reason of its end; empty while it runs."""
-
-
-@frozen
-class Entry:
-    """A line of the timeline: a step moved."""
-
-    at: Instant
-    step: StepName
-    origin: StepPhase
-    phase: StepPhase
-    cause: Cause
-
-
-@frozen
-class Simulation:
-    """How a flow's life went."""
-
-    flow: str
-    namespace: str
-    state: FlowState
-    started_at: Instant
-    ended_at: Instant | None
-    timeline: tuple[Entry, ...]
-    attempts: Mapping[StepName, tuple[Attempt, ...]]
-    stuck: bool
-    """Nothing can move any more and no wake is set: the flow waits for ever."""
-    decisions: int
-
-
-class _Recorder:
-    """Keeps what the operator decides."""
-
-    def __init__(self, dump: Watcher | None, also: Watcher | None) -> None:
-        self.timeline: list[Entry] = []
-        self.attempts: dict[StepName, list[Attempt]] = {}
-        self.asked: list[tuple[StepName, Instant]] = []
-        self.state: FlowState | None = None
-        self.decisions = 0
-        self._dump = dump
-        self._also = also
+    def __init__(self, *watchers: Watcher | None) -> None:
+        super().__init__()
+        self._watchers = [each for each in watchers if each is not None]
 
     def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
-        if self._dump is not None:
-            self._dump(flow, observed, now, decision)
-        if self._also is not None:
-            self._also(flow, observed, now, decision)
-        self.state = decision.state
-        self.decisions += 1
-        for move in decision.moves:
-            self.timeline.append(Entry(now, move.step, move.origin, move.phase, move.cause))
-            self._attempt(move.step, move.phase, move.cause)
-
-    def _attempt(self, step: StepName, phase: StepPhase, cause: Cause) -> None:
-        known = self.attempts.setdefault(step, [])
-        match cause:
-            case Admitted(number, at) | Adopted(number, at):
-                known.append(Attempt(number, at))
-            case ApprovalRequested(at):
-                known.append(Attempt(1, at))
-                self.asked.append((step, at))
-            case _ if known and known[-1].finished_at is None and phase not in _OPEN:
-                known[-1] = evolve(known[-1], finished_at=cause.at, ending=reason_of(cause))
-            case _:
-                pass
+        for watcher in self._watchers:
+            watcher(flow, observed, now, decision)
+        self.add(now, decision)
 
 
 _COMPACT = 0xFF
 """How often the watch log is cut, in decisions less one: it would hold a copy of the flow for each write."""
-_OPEN = (StepPhase.RUNNING, StepPhase.PENDING_APPROVAL)
 
 
 def simulate(
@@ -146,7 +82,6 @@ def simulate(
     )
     with cluster.without_hooks():
         obj = cluster.create("JobFlow", write_flow(flow), namespace=namespace)
-    name = obj["metadata"]["name"]
     while True:
         operator.call()
         if recorder.decisions & _COMPACT == 0:
@@ -167,17 +102,7 @@ def simulate(
         clock.advance_to(max(min(due), clock.now))
         world.run_due()
         garbage.run_due()
-    return Simulation(
-        flow=name,
-        namespace=namespace,
-        state=state,
-        started_at=start,
-        ended_at=state.record.completed_at,
-        timeline=tuple(recorder.timeline),
-        attempts={step: tuple(runs) for step, runs in recorder.attempts.items()},
-        stuck=state.record.completed_at is None,
-        decisions=recorder.decisions,
-    )
+    return recorder.told(start)
 
 
 def _read(world: World, ref: ConfigMapKey, namespace: str) -> Lookup:

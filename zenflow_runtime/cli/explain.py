@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from zenflow_core.dump import FORMAT, Dump, read_dump
-from zenflow_core.durations import MalformedDuration, parse_duration
+from zenflow_core.dump import Unreplayable
 from zenflow_core.explain import explain, write_explanation
-from zenflow_core.instants import instant, rfc3339
+from zenflow_core.instants import rfc3339
 from zenflow_core.nearest import instead
 from zenflow_core.observation import FlowSeen, Observed
 from zenflow_core.reasons import Instant
@@ -18,7 +17,8 @@ from zenflow_core.spec import StepName
 from zenflow_core.state import FlowState
 from zenflow_core.styled import Line, Span, Style
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.files import Unread, read_file
+from zenflow_runtime.cli.dumps import is_dump, load_dump, moment_asked, read_file, say_problem
+from zenflow_runtime.cli.files import Unread
 from zenflow_runtime.cli.flows import read_runnable
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 from zenflow_testing.clock import EPOCH
@@ -40,7 +40,7 @@ def run_explanation(
     if isinstance(text, Unread):
         terminal.fail(f"cannot read {text.file}: {text.why}")
         return exits.INVALID
-    if _is_dump(text):
+    if is_dump(text):
         if given:
             terminal.fail("--set needs a manifest: what a dump recorded has happened")
             return exits.INVALID
@@ -66,10 +66,6 @@ def run_explanation(
     return exits.OK
 
 
-def _is_dump(text: bytes) -> bool:
-    return text.lstrip()[:1] == b"{" and f'"format":"{FORMAT.split("/")[0]}/'.encode() in text.split(b"\n", 1)[0]
-
-
 def _of_manifest(
     terminal: Terminal, file: str, *, name: str | None, given: tuple[str, ...], text: bytes
 ) -> Moment | int:
@@ -90,40 +86,27 @@ def _of_manifest(
 
 
 def _of_dump(terminal: Terminal, text: bytes, *, file: str, at: str | None) -> Moment | int:
-    dump = read_dump(text.decode(errors="replace").splitlines(keepends=True), file=file)
-    if not isinstance(dump, Dump):
-        for problem in dump:
-            terminal.fail(f"{problem.path} {problem.what}", problem.fix)
-        return exits.INVALID
-    until = _moment_asked(at, dump)
+    dump = load_dump(terminal, file, doing="explained", text=text)
+    if isinstance(dump, int):
+        return dump
+    until = moment_asked(at, dump)
     if isinstance(until, str):
         terminal.fail(f"--at: {until}")
         return exits.INVALID
-    if dump.cut:
-        terminal.fail(f"{file} ends in the middle of a line; what stands before it is explained")
     moment = None
-    for step, decision in dump.replay():
-        if until is not None and step.at > until:
-            break
-        moment = Moment(decision.state, step.at)
+    try:
+        for step, decision in dump.replay():
+            if until is not None and step.at > until:
+                break
+            moment = Moment(decision.state, step.at)
+    except Unreplayable as error:
+        say_problem(terminal, error.problem)
+        return exits.INVALID
     if moment is None:
         first = f"; the first decision was at {rfc3339(dump.steps[0].at)}" if dump.steps else ""
         terminal.fail(f"{file} has no decision{' until then' if dump.steps else ''}{first}")
         return exits.NOT_FOUND
     return moment
-
-
-def _moment_asked(at: str | None, dump: Dump) -> Instant | str | None:
-    """The instant that `--at` names, counted from the first decision if it begins with a plus; or what is wrong."""
-    if at is None or not dump.steps:
-        return None
-    if at.startswith("+"):
-        after = parse_duration(at[1:])
-        return f"{after.what}; {after.fix}" if isinstance(after, MalformedDuration) else dump.steps[0].at + after
-    try:
-        return instant(at)
-    except ValueError as error:
-        return str(error)
 
 
 def _coloured(text: str) -> Iterator[Line]:

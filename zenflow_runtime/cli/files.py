@@ -63,10 +63,15 @@ def read_file(file: str) -> bytes | Unread:
             return sys.stdin.buffer.read(SOURCE_BYTES + 1) if sys.stdin is not None else b""
         with open(file, "rb") as stream:
             return stream.read(SOURCE_BYTES + 1)
-    except IsADirectoryError:
-        return Unread(file, "it is a directory; name the files in it")
     except (OSError, ValueError) as error:
-        return Unread(file, (getattr(error, "strerror", None) or str(error)).lower())
+        return cannot_be_read(file, error)
+
+
+def cannot_be_read(file: str, error: OSError | ValueError) -> Unread:
+    """Why it could not be opened or read."""
+    if isinstance(error, IsADirectoryError):
+        return Unread(file, "it is a directory; name the files in it")
+    return Unread(file, (getattr(error, "strerror", None) or str(error)).lower())
 
 
 def find_flows(text: bytes, file: str) -> tuple[Found | Skipped, ...] | tuple[Problem, ...]:
