@@ -17,8 +17,10 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from zenflow_testing.clock import instant_of
-from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Event, EventType, Propagation
+from zenflow_testing.cluster import Cluster
+from zenflow_testing.deletion import FOREGROUND, ORPHAN, Propagation
 from zenflow_testing.errors import ApiError
+from zenflow_testing.events import Event, EventType
 from zenflow_testing.kinds import Object
 
 NEVER_SECONDS = 2**31 - 1

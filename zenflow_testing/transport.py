@@ -33,9 +33,10 @@ from lightkube.generic_resource import (
     create_api_info,
 )
 
-from zenflow_testing.cluster import KNOWN_KINDS, Cluster
+from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import KindInfo, Scope
+from zenflow_testing.known_kinds import KNOWN_KINDS
 from zenflow_testing.transport_lists import check_versions, number
 from zenflow_testing.transport_lists import is_true as _is_true
 from zenflow_testing.transport_paths import Routes, resources_of

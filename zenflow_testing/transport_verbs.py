@@ -16,7 +16,8 @@ from attrs import evolve, frozen
 
 from zenflow_testing import errors, jsonpatch
 from zenflow_testing.clock import timestamp
-from zenflow_testing.cluster import FOREGROUND, ORPHAN, Cluster, Propagation, check_preconditions
+from zenflow_testing.cluster import Cluster
+from zenflow_testing.deletion import FOREGROUND, ORPHAN, Propagation, check_preconditions
 from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import Object, StatusMode
 from zenflow_testing.transport_apply import (

@@ -26,9 +26,11 @@ from zenflow_runtime.answers import too_large
 from zenflow_testing import job_controller as controller
 from zenflow_testing.artifacts import UPLOAD_EXIT_CODE, moves_artifacts, report_of
 from zenflow_testing.clock import EPOCH
-from zenflow_testing.cluster import FOREGROUND, Cluster, Event, EventType
+from zenflow_testing.cluster import Cluster
+from zenflow_testing.deletion import FOREGROUND
 from zenflow_testing.demands import NOTHING_ASKED, Demand, message_of
 from zenflow_testing.errors import ApiError
+from zenflow_testing.events import Event, EventType
 from zenflow_testing.job_controller import JOB_TRACKING, SIGTERM_EXIT_CODE, End, JobReason, PodEnd
 from zenflow_testing.kinds import Object
 from zenflow_testing.outcomes import (

@@ -23,8 +23,9 @@ from tests.cluster.scenarios import (
     WRITES,
     Scenario,
 )
-from zenflow_testing.cluster import KNOWN_KINDS, Cluster
+from zenflow_testing.cluster import Cluster
 from zenflow_testing.kinds import Generation, KindInfo, StatusMode
+from zenflow_testing.known_kinds import KNOWN_KINDS
 from zenflow_testing.transport import ClusterTransport, config
 from zenflow_testing.transport_time import LoopClock, run_virtually
 

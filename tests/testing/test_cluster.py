@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zenflow_testing.clock import VirtualClock
-from zenflow_testing.cluster import Cluster, ClusterLimits, Event, EventType, Propagation, SizeLimit, UidSource
+from zenflow_testing.cluster import Cluster, ClusterLimits, Event, EventType, Propagation, SizeLimit
 from zenflow_testing.errors import ApiError, StatusCause, forbidden
 from zenflow_testing.frozen import FrozenCheck
 from zenflow_testing.kinds import KindInfo, Object
+from zenflow_testing.uids import UidSource
 
 NS = "default"
 

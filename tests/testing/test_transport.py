@@ -17,9 +17,10 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
 from zenflow_testing.clock import VirtualClock
-from zenflow_testing.cluster import KNOWN_KINDS, Cluster, ClusterLimits, Propagation
+from zenflow_testing.cluster import Cluster, ClusterLimits, Propagation
 from zenflow_testing.errors import ApiError, forbidden
 from zenflow_testing.frozen import FrozenCheck
+from zenflow_testing.known_kinds import KNOWN_KINDS
 from zenflow_testing.transport import SERVER, ClusterTransport, client, resource_class
 from zenflow_testing.transport_time import run_virtually
 

@@ -14,7 +14,8 @@ from lightkube.types import PatchType
 
 from zenflow_testing import jsonpatch
 from zenflow_testing.clock import VirtualClock
-from zenflow_testing.cluster import KNOWN_KINDS, Cluster
+from zenflow_testing.cluster import Cluster
+from zenflow_testing.known_kinds import KNOWN_KINDS
 from zenflow_testing.transport import client, resource_class
 from zenflow_testing.transport_apply import Path, apply_lists, merge_patch, strategically_merged
 from zenflow_testing.transport_time import run_virtually

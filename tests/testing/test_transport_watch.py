@@ -21,9 +21,10 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
 from zenflow_testing.clock import EPOCH
-from zenflow_testing.cluster import KNOWN_KINDS, Cluster
+from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError
 from zenflow_testing.garbage import GarbageCollector
+from zenflow_testing.known_kinds import KNOWN_KINDS
 from zenflow_testing.transport import SERVER, ClusterTransport, LostAnswer, TooOld, client, resource_class
 from zenflow_testing.transport_time import LoopClock, ManualClock, drive, run_virtually, virtual_options
 from zenflow_testing.transport_watch import CutEnd, CutWatch, SilentWatch

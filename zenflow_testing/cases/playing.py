@@ -18,8 +18,10 @@ from zenflow_testing.cases.client import Faults, Foreign
 from zenflow_testing.cases.journal import CreatedJob, Journal
 from zenflow_testing.cases.pods import ended_status, new_pod, pod_name, running_status, told_status, with_sidecars
 from zenflow_testing.clock import timestamp
-from zenflow_testing.cluster import FOREGROUND, Cluster, Event, EventType, Propagation
+from zenflow_testing.cluster import Cluster
+from zenflow_testing.deletion import FOREGROUND, Propagation
 from zenflow_testing.errors import ApiError
+from zenflow_testing.events import Event, EventType
 from zenflow_testing.garbage import GarbageCollector
 from zenflow_testing.job_controller import completions_of, is_over
 from zenflow_testing.kinds import Object
