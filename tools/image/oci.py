@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,8 +21,6 @@ ImageJson = dict[str, Any]
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-
-_SKIPPED = ("__pycache__",)
 
 
 def digest(content: bytes) -> str:
@@ -61,11 +59,11 @@ class Layer:
         """An empty folder; those that files need are there anyway."""
         self._put(self._entry(path, tarfile.DIRTYPE, mode), b"")
 
-    def add_tree(self, path: str, source: Path) -> None:
-        """Everything below a folder, links as links; no byte code, which would hold the time of its source."""
+    def add_tree(self, path: str, source: Path, *, skipped: Collection[str] = ()) -> None:
+        """Everything below a folder, links as links, but for files and folders of the names `skipped`."""
         for found in sorted(source.rglob("*")):
             inside = found.relative_to(source)
-            if any(part in _SKIPPED for part in inside.parts):
+            if any(part in skipped for part in inside.parts):
                 continue
             where = str(PurePosixPath(path) / inside.as_posix())
             if found.is_symlink():
