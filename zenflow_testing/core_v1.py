@@ -9,11 +9,11 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from zenflow_core.quantities import parse_quantity
 from zenflow_testing.errors import (
-    StatusCause,
+    Causes,
     Target,
     bad_request,
     not_allowed,
@@ -23,8 +23,6 @@ from zenflow_testing.errors import (
     wrong,
 )
 from zenflow_testing.kinds import AnythingGoes, Object
-
-Causes: TypeAlias = list[StatusCause]
 
 DATA_BYTES = 1_048_576
 """All values of a ConfigMap or Secret together."""

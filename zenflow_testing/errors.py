@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
@@ -23,6 +23,10 @@ class StatusCause:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+Causes: TypeAlias = list[StatusCause]
+"""Everything that validation finds, in the order in which it looks."""
 
 
 @frozen

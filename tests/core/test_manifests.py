@@ -40,8 +40,10 @@ from zenflow_core.spec import (
     PodFailurePolicy,
     StepName,
 )
-from zenflow_testing.batch_v1 import decode_job, defaulted_job, validate_job
 from zenflow_testing.errors import Target
+from zenflow_testing.job_decoding import decode_job
+from zenflow_testing.job_defaults import defaulted_job
+from zenflow_testing.job_validation import validate_job
 
 UID = "0a0a0a0a-0000-4000-8000-000000000001"
 FLOW = FlowSeen("nightly", "ci", UID, datetime(2030, 1, 1, tzinfo=UTC))

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenflow_testing.batch_v1 import template_problems, validate_job
 from zenflow_testing.clock import VirtualClock
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError
+from zenflow_testing.job_decoding import template_problems
+from zenflow_testing.job_validation import validate_job
 from zenflow_testing.kinds import Object
 
 NS = "default"
