@@ -45,19 +45,26 @@ class _Part:
     header: str
     lines: list[str] = field(factory=list)
     size: int = 0
+    """Bytes of all lines."""
+    further: int = 0
+    """Bytes of the decisions after the first, which alone tells everything and can be as large as the flow."""
     decisions: int = 0
 
     def add(self, line: str) -> None:
+        size = len(line.encode())
+        self.size += size
+        if self.decisions:
+            self.further += size
         self.lines.append(line)
-        self.size += len(line.encode())
 
 
 class DumpTail:
     """Keeps the latest decisions about one flow, in about `limit` bytes, ready to be handed out as a dump.
 
     Kept are two parts. Once the newer one has half of the bytes a third begins, and the oldest is dropped: its first
-    decision is written with everything that is known and the stored status, which decides the same ("twins"). So
-    never less than half of the bytes are decisions, and one decision alone may be larger than the limit.
+    decision is written with everything that is known and the stored status, which decides the same ("twins"). What
+    that takes, some kilobytes a step, is not counted against the limit: it is written once in a while however large
+    the flow is, and never for each decision.
     """
 
     def __init__(self, *, limit: int = DUMP_BYTES, settings: Settings = DEFAULTS) -> None:
@@ -69,7 +76,7 @@ class DumpTail:
 
     def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         plan = decision.state.plan
-        if not self._parts or self._parts[-1].size >= self._half:
+        if not self._parts or self._parts[-1].further >= self._half:
             self._begin(flow)
             line = write_step(
                 flow.observed(everything=True), now, decision, everything=True, status=flow.obj.get("status")
@@ -88,11 +95,12 @@ class DumpTail:
         if len(self._parts) > 1:
             self._dropped += self._parts.pop(0).decisions
         skipped = self._dropped + sum(part.decisions for part in self._parts)
-        self._parts.append(_Part(write_header(flow.obj, flow.seen, settings=self._settings, skipped=skipped)))
+        header = write_header(flow.obj, flow.seen, settings=self._settings, skipped=skipped)
+        self._parts.append(_Part(header, size=len(header.encode())))
 
     @property
     def size(self) -> int:
-        """Bytes that are kept."""
+        """Bytes that are kept, headers included."""
         return sum(part.size for part in self._parts)
 
     def text(self) -> str:

@@ -30,7 +30,7 @@ from zenflow_runtime.queue import WorkQueue
 from zenflow_runtime.reflect import Reflector, Watched
 from zenflow_runtime.settings import ElectionMode, Settings
 from zenflow_runtime.web import Health
-from zenflow_runtime.worker import Pace, Watcher, Worker
+from zenflow_runtime.worker import Pace, Watcher, Witness, Worker
 
 log = structlog.get_logger("zenflow.operator")
 
@@ -120,7 +120,7 @@ class _Pods:
 class Operator:
     """One operator process. Make it inside a running event loop, `run` it, and `stop` it.
 
-    `identity` has to be unique among the replicas. `watcher` is told of every decision.
+    `identity` has to be unique among the replicas. `watcher` is told of every decision, `witness` of every bug of ours.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class Operator:
         clock: Clock | None = None,
         tenure: Tenure | None = None,
         watcher: Watcher | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -168,6 +169,7 @@ class Operator:
             pace=Pace(settings.workers, settings.merge_seconds),
             settings=settings.flows,
             watcher=watcher,
+            witness=witness,
         )
         self.reflectors = tuple(self._reflectors())
         self.health = Health(self.reflectors, self.queue, self.leads)

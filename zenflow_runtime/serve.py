@@ -20,11 +20,13 @@ from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 
 from zenflow_core.version import VERSION
+from zenflow_runtime.incidents import Incidents
 from zenflow_runtime.kube import sending
 from zenflow_runtime.logs import set_up
 from zenflow_runtime.operator import Operator
 from zenflow_runtime.settings import NAMESPACE_FILE, Nonsense, Settings, read_settings
 from zenflow_runtime.web import application, serving
+from zenflow_runtime.web_dumps import DumpsFor, dump_route
 from zenflow_runtime.webhook.serve import Webhook
 
 log = structlog.get_logger("zenflow")
@@ -60,14 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(config: SingleConfig, settings: Settings) -> None:
     """Run an operator until SIGTERM or SIGINT; a second signal ends it at once."""
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
-    operator = Operator(config, sending(config), settings, identity=identity)
+    incidents = None if settings.dumps is DumpsFor.NOBODY else Incidents(settings.flows)
+    operator = Operator(
+        config,
+        sending(config),
+        settings,
+        identity=identity,
+        watcher=incidents,
+        witness=None if incidents is None else incidents.failed,
+    )
+    routes = [] if incidents is None else [dump_route(incidents, settings.dumps, leads=operator.leads)]
     webhook = None if settings.webhook is None else Webhook(settings.webhook, settings.flows)
     missing = [] if webhook is None else [webhook.missing]
     log.info("starting", version=VERSION, identity=identity, server=config.cluster.server)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with AsyncExitStack() as stack:
             if settings.port:
-                app = application(operator.health, operator.metrics, also_missing=missing)
+                app = application(operator.health, operator.metrics, also_missing=missing, routes=routes)
                 await stack.enter_async_context(serving(app, settings.host, settings.port))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_obey, signals, operator, tasks)

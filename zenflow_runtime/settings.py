@@ -22,6 +22,7 @@ from zenflow_core.version import VERSION
 from zenflow_runtime.events import EventMode
 from zenflow_runtime.leader import LEASE_NAME
 from zenflow_runtime.logs import LEVELS
+from zenflow_runtime.web_dumps import DumpsFor
 from zenflow_runtime.webhook.listening import PORT, Listening
 
 POD_NAMESPACE: Final = "POD_NAMESPACE"
@@ -99,6 +100,8 @@ class Settings:
     log_level: str = "info"
     flows: FlowSettings = FlowSettings(unmoved=Unmoved.REFUSED)
     """What the operator decides for all flows."""
+    dumps: DumpsFor = DumpsFor.LOCAL
+    """Who gets the latest decisions about a flow."""
     webhook: Listening | None = None
     """Where admission reviews are answered; None: nowhere."""
     ignored: tuple[str, ...] = ()
@@ -158,6 +161,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
         drain_seconds=_number("--shutdown-seconds", given["shutdown_seconds"], low=0, high=3600),
         log_level=level,
         flows=_flow_settings(given),
+        dumps=DumpsFor(given["dumps"]),
         webhook=_webhook(given),
         ignored=ignored,
     )
@@ -187,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--merge-window-ms", default="250", help="pause between a large flow's status writes, in ms (250)")
     add("--relist-seconds", default="3600", help="list everything anew so often even if all is well (3600)")
     add("--shutdown-seconds", default="20", help="time for decisions under way when told to stop (20)")
+    add("--dumps", default="local", choices=[*DumpsFor], help="who gets /debug/dump: local (default), all or none")
     add("--log-level", default="", choices=["", *LEVELS], help="debug, info, warning or error ($LOG_LEVEL, info)")
     add(
         "--artifact-image",

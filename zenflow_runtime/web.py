@@ -66,8 +66,14 @@ class Health:
         return found
 
 
-def application(health: Health, metrics: Metrics, *, also_missing: Sequence[Callable[[], list[str]]] = ()) -> Starlette:
-    """The ASGI application; `also_missing` is what /readyz asks besides."""
+def application(
+    health: Health,
+    metrics: Metrics,
+    *,
+    also_missing: Sequence[Callable[[], list[str]]] = (),
+    routes: Sequence[Route] = (),
+) -> Starlette:
+    """The ASGI application; `also_missing` is what /readyz asks besides, `routes` what is answered besides."""
 
     async def healthz(_: Request) -> Response:
         return _answer(health.ills())
@@ -88,6 +94,7 @@ def application(health: Health, metrics: Metrics, *, also_missing: Sequence[Call
             Route("/readyz", readyz),
             Route("/version", version),
             Route("/metrics", text),
+            *routes,
         ]
     )
 
@@ -107,7 +114,8 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: Starlette, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     """Serve while the block runs. Raises OSError if the address cannot be used."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    # No headers of a proxy: who is asking is told by the connection, and nothing here is meant to be proxied.
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", proxy_headers=False)
     if tls is not None:
         config.ssl_context_factory = lambda _config, _default: tls
     server = _Server(config)

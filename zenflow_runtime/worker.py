@@ -41,6 +41,9 @@ log: FilteringBoundLogger = structlog.get_logger("zenflow.worker")
 Watcher: TypeAlias = Callable[[Flow, Observed, Instant, Decision], None]
 """Told of each decision: the flow, what was given (all or new), when, and the answer."""
 
+Witness: TypeAlias = Callable[[Flow, Instant, Exception], None]
+"""Told of a turn that our own bug ended: the flow, when, and the error."""
+
 REST_SECONDS_MAX: Final = 30.0
 """Longest pause after a decision that could not be carried out, unless the server asks for more."""
 
@@ -80,6 +83,7 @@ class Worker:
         pace: Pace | None = None,
         settings: Settings = DEFAULTS,
         watcher: Watcher | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._kube = kube
         self._ledger = ledger
@@ -90,6 +94,7 @@ class Worker:
         self._pace = pace or Pace()
         self._settings = settings
         self._watcher = watcher
+        self._witness = witness
         self._executor = Executor(kube, ledger, clock, leads=leads, nudges=nudges, created=self._job_created)
         self._since: dict[str, float] = {}
         """When what is being decided was heard of, by flow uid."""
@@ -153,6 +158,8 @@ class Worker:
             if flow is not None:
                 self._metrics.violations.inc()
                 log.exception("our own bug: please report it", flow=flow.key, uid=flow.uid)
+                if self._witness is not None:
+                    self._witness(flow, self._clock.now, error)
                 self._failed(flow, error, retry_after=None)
         finally:
             if not over and flow is not None:

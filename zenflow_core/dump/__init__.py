@@ -12,7 +12,7 @@ from __future__ import annotations
 from zenflow_core.dump.form import FORMAT
 from zenflow_core.dump.reading import Dump, Step, read_dump
 from zenflow_core.dump.replaying import Replayed, Unreplayable
-from zenflow_core.dump.writing import told, write_change, write_header, write_step
+from zenflow_core.dump.writing import told, write_change, write_failure, write_header, write_step
 
 __all__ = [
     "FORMAT",
@@ -23,6 +23,7 @@ __all__ = [
     "read_dump",
     "told",
     "write_change",
+    "write_failure",
     "write_header",
     "write_step",
 ]

@@ -71,6 +71,22 @@ def write_step(
     return line_of(line)
 
 
+def write_failure(observed: Observed, now: Instant, error: str, *, status: Mapping[str, Any] | None) -> str:
+    """The line of a decision that could not be made, which is our own bug: what it was to be made from, and the error.
+
+    Replayed, it fails alike. `observed` is everything that is known.
+    """
+    return line_of(
+        {
+            "at": rfc3339(now),
+            "observed": write_observed(observed),
+            "everything": True,
+            "status": status,
+            "decided": {"failed": error},
+        }
+    )
+
+
 def told(decision: Decision) -> dict[str, Any]:
     """A decision as JSON: moves, actions and the next wake-up."""
     out: dict[str, Any] = {
