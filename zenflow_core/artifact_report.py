@@ -20,12 +20,54 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Any, Final
 
+from attrs import frozen
+
 from zenflow_core.limits import INT64_MAX
-from zenflow_core.reasons import StoredArtifact
+
+ORDERS_ENV: Final = "ZENFLOW_ARTIFACTS"
+"""The env var with what a container of ours has to do: a JSON list, one entry an artifact (see `artifact_pod`)."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class ExitCode(IntEnum):
+    """How a container of ours ends. The numbers are API: podFailurePolicy rules and alerts may name them."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    """Something that nobody foresaw: our own bug, or a broken image."""
+    BAD_ORDER = 2
+    """It was told something that it cannot do."""
+    NOTHING_THERE = 10
+    """The step has not left an output artifact that is not optional."""
+    BAD_ARTIFACT = 11
+    """The artifact itself is the trouble: a broken or unsafe archive, a file that cannot be stored, too many bytes."""
+    NOT_THE_SAME = 12
+    """What the store has is not what was recorded or asked for, or it changed while it was fetched."""
+    NOT_FOUND = 13
+    """The store answers, and has no such bucket, object or page."""
+    REFUSED = 14
+    """The store answers, and refuses: credentials that are wrong, expired or not enough."""
+    UNAVAILABLE = 15
+    """The store did not answer well, however often it was asked."""
+    LOCAL_VOLUME = 16
+    """A volume of the Pod is full, or may not be read or written."""
+    STOPPED = 143
+    """It was told to end (SIGTERM) before it was done."""
+
+
+@frozen
+class StoredArtifact:
+    """An artifact as it was stored at the end of the step that made it."""
+
+    sha256: str
+    """64 hexadecimal digits, of the bytes as they are stored."""
+    size_bytes: int
+    location: str
+    """`s3://<bucket>/<key>`, or `claim:<path>` on the flow's own volume claim."""
 
 
 def write_report(stored: Mapping[str, StoredArtifact]) -> str:

@@ -14,7 +14,7 @@ from zenflow_core.artifact_report import largest_report, read_report, write_repo
 from zenflow_core.limits import INT64_MAX
 from zenflow_core.observation import Absent, Lookup, Present
 from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
-from zenflow_core.reasons import StoredArtifact
+from zenflow_core.artifact_report import StoredArtifact
 from zenflow_core.spec import KeySelector, OutputArtifact, S3Location
 from zenflow_core.termination import Messages, read_messages
 

@@ -7,6 +7,7 @@ never "in 12 s".
 
 from __future__ import annotations
 
+from zenflow_core.artifact_report import StoredArtifact
 from zenflow_core.reasons.attempts import (
     AttemptFailure,
     Instant,
@@ -42,7 +43,6 @@ from zenflow_core.reasons.causes import (
     RetriedFrom,
     RetriesExhausted,
     RetryAbandoned,
-    StoredArtifact,
     UnknownCause,
     UpstreamUnmet,
 )

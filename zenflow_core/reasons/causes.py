@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
+from zenflow_core.artifact_report import StoredArtifact
 from zenflow_core.reasons.attempts import AttemptFailure, Instant, JobFailed, JobLost, StepTimedOut
 from zenflow_core.spec import StepName
 
@@ -64,17 +65,6 @@ class OutputValue:
 
     text: str
     json: bool = False
-
-
-@frozen
-class StoredArtifact:
-    """An artifact as it was stored at the end of the step that made it."""
-
-    sha256: str
-    """64 hexadecimal digits, of the bytes as they are stored."""
-    size_bytes: int
-    location: str
-    """`s3://<bucket>/<key>`, or `claim:<path>` on the flow's own volume claim."""
 
 
 @frozen
