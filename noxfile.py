@@ -26,10 +26,10 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OLDEST = "3.11"
 NEWER = ("3.12", "3.13")
 
-# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`. The newer interpreters run the tests of core
+# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`, tests/node the tier `node`. The newer interpreters run the tests of core
 # and harness, which is all but what is named here: so a new folder of tests is not forgotten.
-NOT_IN_TESTS = ("tests/docs", "tests/cluster")
-OLDEST_ONLY = ("tests/cli", "tests/runtime")
+NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node")
+OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/runtime")
 
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "build.py"
 
@@ -109,6 +109,16 @@ def needs_control_plane() -> str | None:
     return answer.stdout.strip() or (answer.stderr.strip() if answer.returncode else None)
 
 
+def needs_node() -> str | None:
+    """Needs what a control plane needs, and root and programs of Debian to run containers with; or any cluster."""
+    if os.environ.get("ZENFLOW_NODE", "build") != "build":
+        return None
+    ask = [sys.executable, "-m", "tests.node.needs"]
+    answer = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    lacks = answer.stdout.strip() or (answer.stderr.strip() if answer.returncode else "")
+    return f"{lacks}; or name any cluster's kubeconfig file in ZENFLOW_NODE" if lacks else needs_control_plane()
+
+
 @dataclass(frozen=True)
 class Tier:
     """One kind of check: the session that runs it, and `why_not`, which answers what this machine lacks for it."""
@@ -125,6 +135,7 @@ TIERS = (
     *(Tier(f"tests-{version}", "tests of core and harness", needs_python(version)) for version in NEWER),
     Tier("docs", "links, flows and commands in the documentation", needs_python(OLDEST)),
     Tier("control_plane", "the operator and the cluster in memory against real Kubernetes", needs_control_plane),
+    Tier("node", "the operator's image, artifacts and parameters in real containers", needs_node),
 )
 
 for _version in (OLDEST, *NEWER):
@@ -219,6 +230,23 @@ def newest_control_plane(session: nox.Session) -> None:
 def older_control_plane(session: nox.Session) -> None:
     """The same with Kubernetes 1.34."""
     test_against(session, "1.34")
+
+
+@nox.session(python=OLDEST)
+def node(session: nox.Session) -> None:
+    """Install the operator on a real node from its own image, and run flows in real containers."""
+    install(session, ".[all]", groups=("tests", "image"))
+    where = os.environ.get("ZENFLOW_NODE", "build")
+    if where == "build":
+        session.run("python", str(CONTROL_PLANE))
+    pytest(session, *(session.posargs or ("tests/node",)), workers=0, ZENFLOW_NODE=where)
+
+
+@nox.session(python=OLDEST, default=False)
+def image(session: nox.Session) -> None:
+    """Build the image for amd64 and arm64 into dist/, from wheels and Debian packages. Arguments go to the builder."""
+    install(session, groups=("image",))
+    session.run("python", "-m", "tools.image.build", *session.posargs)
 
 
 def test_against(session: nox.Session, kubernetes: str) -> None:

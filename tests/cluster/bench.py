@@ -118,7 +118,7 @@ def _all_succeeded(client: lightkube.Client, count: int) -> bool:
 
 
 def _cpu(plane: ControlPlane, operating: Operating) -> dict[str, float]:
-    return {"operator": cpu_seconds(operating.pid), "control plane": cpu_seconds(plane.control.process.pid)}
+    return {"operator": cpu_seconds(operating.pid), "control plane": cpu_seconds(plane.pid)}
 
 
 def _wall(seen: Iterable[Audited]) -> float:

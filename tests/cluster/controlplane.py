@@ -128,7 +128,14 @@ class ControlPlane:
     binary: Path
     folder: Path
     server: str
-    control: Running
+    control: Running | None
+    """None: it was started by somebody else."""
+
+    @property
+    def pid(self) -> int:
+        """Its process; only of one that we started."""
+        assert self.control is not None, "somebody else's cluster"
+        return self.control.process.pid
 
     @property
     def kubeconfig(self) -> Path:

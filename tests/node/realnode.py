@@ -1,10 +1,10 @@
-"""A real Kubernetes node on this machine: containerd, runc, kubelet, kube-proxy, and the control plane of `tests/cluster`.
+"""A real Kubernetes node on this machine: containerd, runc, kubelet, kube-proxy, beside the control plane of the tests.
 
 Everything lives in a network namespace of its own, which a pair of virtual cables joins to the machine: the machine
 reaches API server, Pods and Services; Pods reach the machine (`RealNode.machine`) and nothing beyond it, so a pull of
 an image that is not there fails at once instead of after minutes.
 
-It needs Linux, root, and the Debian packages of `PACKAGES`. One at a time on a machine: a second one waits.
+It needs Linux, root, and the Debian packages of `needs.py`. One at a time on a machine: a second one waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -27,17 +26,6 @@ from lightkube.resources.core_v1 import Node
 
 from tests.cluster.controlplane import ControlPlane, Running, control_plane, eventually, started
 
-PACKAGES: Final = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
-    "/bin/busybox": "busybox-static",
-    "iptables": "iptables",
-    "ip": "iproute2",
-    "nsenter": "util-linux",
-}
-"""What must be installed: a program or file, and the Debian package that brings it."""
-
 NODE: Final = "node-1"
 NAMESPACE: Final = "zenflow-node"
 LOCK: Final = Path("/run/lock/zenflow-node.lock")
@@ -47,22 +35,6 @@ _MACHINE_ADDRESS: Final = "10.89.0.2"
 _POD_RANGE: Final = "10.244.0.0/24"
 _SERVICE_RANGE: Final = "10.96.0.0/16"
 _CGROUP: Final = "zenflow-node"
-
-
-def why_not() -> str | None:
-    """What this machine lacks for a real node; None if nothing."""
-    if os.name != "posix" or not Path("/proc/self/ns/net").exists():
-        return "needs Linux"
-    if os.geteuid() != 0:
-        return "needs root (containers, a network namespace)"
-    missing = sorted({package for thing, package in PACKAGES.items() if not _is_there(thing)})
-    if missing:
-        return f"needs programs of Debian: apt-get install {' '.join(missing)}"
-    return None
-
-
-def _is_there(thing: str) -> bool:
-    return Path(thing).exists() if thing.startswith("/") else shutil.which(thing) is not None
 
 
 @frozen

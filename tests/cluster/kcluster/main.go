@@ -11,13 +11,14 @@ const usage = `usage: kcluster control-plane [flags]   etcd, kube-apiserver, kub
        kcluster fakekubelet [flags]     a node whose Pods run without containers
        kcluster kubelet [flags]         the kubelet of a real node, with its own flags
        kcluster kube-proxy [flags]      what makes Services reachable on it, with its own flags
+       kcluster kubectl [flags]         the client of the same version, with its own commands
 Each takes --help.
 `
 
 func main() {
 	commands := map[string]func([]string) error{
 		"control-plane": controlPlane, "fakekubelet": fakeKubelet,
-		"kubelet": realKubelet, "kube-proxy": kubeProxy}
+		"kubelet": realKubelet, "kube-proxy": kubeProxy, "kubectl": kubectl}
 	name := ""
 	if len(os.Args) > 1 {
 		name = os.Args[1]
