@@ -26,8 +26,9 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OLDEST = "3.11"
 NEWER = ("3.12", "3.13")
 
-# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`, tests/node the tier `node`. The newer interpreters run the tests of core
-# and harness, which is all but what is named here: so a new folder of tests is not forgotten.
+# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`, tests/node the tier `node`. The newer
+# interpreters run the tests of core and harness, which is all but what is named here: so a new folder of tests is not
+# forgotten.
 NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node")
 OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/runtime")
 
