@@ -17,6 +17,10 @@ from zenflow_testing.cases.reading import Reader, words
 from zenflow_testing.cluster import Propagation
 
 
+class Impossible(Exception):  # noqa: N818 - a fact about a case, carried to whoever reports it
+    """The event cannot happen: what it is about is not there, or the server refuses it."""
+
+
 class When(StrEnum):
     """On which side of a request a process dies."""
 

@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from attrs import frozen
-
-from zenflow_core.problems import below, segments
+from zenflow_core.problems import below
+from zenflow_runtime.flows import Flow
 from zenflow_testing.cases.client import same_verb
 from zenflow_testing.cases.expectations import (
     TOLERANCE_SECONDS,
-    UNSET,
     Admission,
-    Attempt,
     Block,
-    FieldOf,
-    JobField,
     Never,
     TimedAttempt,
 )
 from zenflow_testing.cases.format import Case
 from zenflow_testing.cases.journal import CreatedJob, Journal
-from zenflow_testing.cases.playing import NAMESPACE, Stage
-from zenflow_testing.cluster import Cluster
-from zenflow_testing.errors import ApiError
-from zenflow_testing.jsonpatch import same
-from zenflow_testing.kinds import Object
-from zenflow_testing.operator import Operator
-
-_VALIDATION = ("ValidationFailed", "ValidationError", "InvalidSpec")
-_NOT_THERE = object()
-
-
-@frozen
-class Failing:
-    """An assertion that does not hold."""
-
-    path: str
-    expected: str
-    found: str
-    step: str = ""
+from zenflow_testing.cases.judging_fields import FieldJudge
+from zenflow_testing.cases.playing import Stage
+from zenflow_testing.cases.view import Readable, View
+from zenflow_testing.cases.wording import Failing, either, span, which, within
 
 
 class AProcess(Protocol):
@@ -53,17 +32,20 @@ class AProcess(Protocol):
     error: str
 
     @property
-    def operator(self) -> Operator: ...
+    def flows(self) -> Mapping[str, Flow]:
+        """The flows that it knows, by uid."""
 
 
 class Judge:
     """Judges the assertions of one case at the present instant."""
 
-    def __init__(self, case: Case, cluster: Cluster, journal: Journal, stage: Stage) -> None:
+    def __init__(self, case: Case, cluster: Readable, journal: Journal, stage: Stage) -> None:
         self._tolerance = TOLERANCE_SECONDS if case.tol is None else case.tol
         self._cluster = cluster
         self._journal = journal
         self._stage = stage
+        self._view = View(cluster, journal, stage)
+        self._fields = FieldJudge(self._view, journal)
 
     def block(
         self, block: Block, path: str, processes: Mapping[str, AProcess], *, of: str | None = None
@@ -74,7 +56,7 @@ class Judge:
         yield from self._flow(block, path, flow)
         yield from self._steps(block, path, flow)
         yield from self._jobs(block, path, flow, tolerance=tolerance)
-        yield from self._fields(block, path, flow)
+        yield from self._fields.block(block, path, flow)
         yield from self._engine(block, path, flow, processes=processes, tolerance=tolerance)
         if block.never is not None:
             yield from self._never(block.never, below(path, "never"), flow)
@@ -89,116 +71,71 @@ class Judge:
 
     # The flow
 
-    def _present(self, flow: str) -> Object | None:
-        try:
-            return self._cluster.get("JobFlow", NAMESPACE, flow)
-        except ApiError:
-            return None
-
-    def _latest(self, flow: str) -> Mapping[str, Any]:
-        """The flow as it is, or as it last was."""
-        return self._present(flow) or self._journal.last_seen.get(flow) or {}
-
-    def _status(self, flow: str) -> Mapping[str, Any]:
-        status: Mapping[str, Any] = self._latest(flow).get("status") or {}
-        return status
-
     def _flow(self, block: Block, path: str, flow: str) -> Iterator[Failing]:
         if block.admission is not None:
             yield from self._admission(block, path, flow)
         if block.flow is not None:
-            phase = self._phase(flow)
+            phase = self._view.phase(flow)
             if phase not in block.flow:
-                expected = f"flow {flow} is {_or(block.flow)}"
-                yield Failing(below(path, "flow"), expected, f"it is {phase}{self._why(flow)}")
+                expected = f"flow {flow} is {either(block.flow)}"
+                yield Failing(below(path, "flow"), expected, f"it is {phase}{self._view.why(flow)}")
         if block.flow_exists is not None:
-            there = self._present(flow)
+            there = self._view.present(flow)
             exists = there is not None and "deletionTimestamp" not in there["metadata"]
             if exists is not block.flow_exists:
                 state = "gone" if there is None else "marked deleted" if not exists else "there, and not marked deleted"
                 wanted = "is there" if block.flow_exists else "is deleted"
                 yield Failing(below(path, "flowExists"), f"flow {flow} {wanted}", f"it is {state}")
         if block.flow_reason is not None:
-            reasons = [each.get("reason", "") for each in self._status(flow).get("conditions") or ()]
+            reasons = [each.get("reason", "") for each in self._view.status(flow).get("conditions") or ()]
             if not set(reasons) & set(block.flow_reason):
                 yield Failing(
                     below(path, "flowReason"),
-                    f"a condition of flow {flow} has the reason {_or(block.flow_reason)}",
+                    f"a condition of flow {flow} has the reason {either(block.flow_reason)}",
                     f"reasons are {', '.join(reasons) or 'none'}",
                 )
-        if block.object_bytes_max is not None and self._present(flow) is not None:
-            size = self._cluster.size_bytes("JobFlow", NAMESPACE, flow)
+        if block.object_bytes_max is not None and self._view.present(flow) is not None:
+            size = self._cluster.size_bytes("JobFlow", self._stage.namespace, flow)
             if size > block.object_bytes_max:
                 expected = f"flow {flow} has at most {block.object_bytes_max:,} bytes"
                 yield Failing(below(path, "objectBytesMax"), expected, f"it has {size:,}")
 
-    def _phase(self, flow: str) -> str:
-        if not self._latest(flow):
-            refusal = self._stage.refused.get(flow) or self._stage.refused.get("")
-            return "not there: it was refused" if refusal is not None else "not there"
-        phase: str = self._status(flow).get("phase", "Pending")
-        return phase
-
-    def _why(self, flow: str) -> str:
-        """The flow's own reason, for somebody who wonders."""
-        for each in self._status(flow).get("conditions") or ():
-            if each["type"] == "Ready":
-                message = f": {each['message']}" if each.get("message") else ""
-                return f" ({each.get('reason', '')}{message})"
-        return ""
-
     def _admission(self, block: Block, path: str, flow: str) -> Iterator[Failing]:
         refusal = self._stage.refused.get(flow)
-        if refusal is None and not self._latest(flow):
+        if refusal is None and not self._view.latest(flow):
             refusal = self._stage.refused.get("")
-        message = refusal.message if refusal is not None else self._invalidity(flow)
+        message = refusal.message if refusal is not None else self._view.invalidity(flow)
         where = below(path, "admission")
         if block.admission is Admission.ACCEPTED:
             if message is not None:
                 yield Failing(where, f"flow {flow} is accepted", f"it was refused: {message}")
-            elif not self._latest(flow):
+            elif not self._view.latest(flow):
                 yield Failing(where, f"flow {flow} is accepted", "it was never created")
             return
         if message is None:
-            found = "it was accepted" if self._latest(flow) else "it was never created"
+            found = "it was accepted" if self._view.latest(flow) else "it was never created"
             yield Failing(where, f"flow {flow} is refused by validation", found)
         elif block.error_matches is not None and re.search(block.error_matches, message) is None:
             yield Failing(below(path, "errorMatches"), f"the message matches {block.error_matches}", message)
 
-    def _invalidity(self, flow: str) -> str | None:
-        """The message of a flow that was taken and then failed for its validity, with no Job requested."""
-        if self._phase(flow) != "Failed" or any(r.flow == flow and r.step for r in self._journal.requests):
-            return None
-        for each in self._status(flow).get("conditions") or ():
-            if each.get("reason") in _VALIDATION:
-                return str(each.get("message", ""))
-        return None
-
     # Steps
-
-    def _row(self, flow: str, step: str) -> Mapping[str, Any]:
-        for row in self._status(flow).get("steps") or ():
-            if row["name"] == step:
-                found: Mapping[str, Any] = row
-                return found
-        return {}
 
     def _steps(self, block: Block, path: str, flow: str) -> Iterator[Failing]:
         for step, phases in block.steps.items():
-            row = self._row(flow, step)
+            row = self._view.row(flow, step)
             phase = row.get("phase", "Pending" if step in self._stage.steps_of(flow) else "no step of this flow")
             if phase not in phases:
                 told = ": ".join(str(row[key]) for key in ("reason", "message") if row.get(key))
                 where = below(below(path, "steps"), step)
                 found = f"it is {phase} ({told})" if told else f"it is {phase}"
-                yield Failing(where, f"step {step} is {_or(phases)}", found, step)
+                yield Failing(where, f"step {step} is {either(phases)}", found, step)
         for step, count in block.retry_count.items():
-            retries = self._row(flow, step).get("retryCount", 0)
+            retries = self._view.row(flow, step).get("retryCount", 0)
             if retries != count:
                 where = below(below(path, "retryCount"), step)
                 yield Failing(where, f"step {step} has retryCount {count}", f"it has {retries}", step)
         for step, pattern in block.message.items():
-            message = str(self._row(flow, step).get("message", ""))
+            message = str(self._view.row(flow, step).get("message", ""))
             if re.search(pattern, message) is None:
                 where = below(below(path, "message"), step)
                 yield Failing(where, f"the message of step {step} matches {pattern}", repr(message), step)
@@ -249,90 +186,21 @@ class Judge:
 
     def _created(self, timed: TimedAttempt, path: str, flow: str, *, tolerance: float) -> Iterator[Failing]:
         made = self._journal.attempt(flow, timed.step, timed.attempt)
-        expected = f"{_which(timed)} was created {_span(timed)}"
+        expected = f"{which(timed)} was created {span(timed)}"
         if made is None:
             count = len(self._journal.attempts(flow, timed.step))
             yield Failing(path, expected, f"it was not; {count} Jobs of this step were", timed.step)
-        elif not _within(made.at, timed, tolerance):
+        elif not within(made.at, timed, tolerance):
             yield Failing(path, expected, f"it was at {made.at:g} s", timed.step)
 
     def _deleted(self, timed: TimedAttempt, path: str, flow: str, *, tolerance: float) -> Iterator[Failing]:
         made = self._journal.attempt(flow, timed.step, timed.attempt)
-        expected = f"the engine asked for the deletion of {_which(timed)} {_span(timed)}"
+        expected = f"the engine asked for the deletion of {which(timed)} {span(timed)}"
         if made is None:
             yield Failing(path, expected, "that Job was never created", timed.step)
-        elif not any(_within(at, timed, tolerance) for at in made.deleted_at):
+        elif not any(within(at, timed, tolerance) for at in made.deleted_at):
             times = ", ".join(f"{at:g} s" for at in made.deleted_at)
             yield Failing(path, expected, f"it did at {times}" if times else "it never did", timed.step)
-
-    # Fields
-
-    def _fields(self, block: Block, path: str, flow: str) -> Iterator[Failing]:
-        for index, wanted in enumerate(block.flow_field):
-            where = below(below(path, "flowField"), index)
-            yield from self._field(wanted, where, self._latest(flow), flow=flow, of=f"flow {flow}", step="")
-        for index, job_field in enumerate(block.job_field):
-            where = below(below(path, "jobField"), index)
-            made = self._journal.attempt(flow, job_field.step, job_field.attempt)
-            if made is None:
-                expected = f"the Job of {_which(job_field)} has {job_field.path}"
-                yield Failing(where, expected, "it was never created", job_field.step)
-                continue
-            of = f"the Job of {_which(job_field)}"
-            yield from self._field(job_field, where, made.job, flow=flow, of=of, step=job_field.step)
-        for index, each in enumerate(block.job_spec_untouched):
-            where = below(below(path, "jobSpecUntouched"), index)
-            made = self._journal.attempt(flow, each.step, each.attempt)
-            expected = f"the engine left the spec of {_which(each)} alone"
-            if made is None:
-                yield Failing(where, expected, "that Job was never created", each.step)
-            elif made.spec_changed_by:
-                yield Failing(where, expected, f"it was changed by {made.spec_changed_by}", each.step)
-        for index, each in enumerate(block.untouched):
-            where = below(below(path, "untouched"), index)
-            yield from self._untouched(each, where, flow)
-
-    def _field(
-        self, wanted: FieldOf, path: str, obj: Mapping[str, Any], *, flow: str, of: str, step: str
-    ) -> Iterator[Failing]:
-        value = _value_at(obj, wanted.path)
-        found = "it is not there" if value is _NOT_THERE else f"it is {_shown(value)}"
-        name = f"{wanted.path} of {of}"
-        if wanted.equals is not UNSET:
-            equals = self._filled_in(wanted.equals, flow)
-            if value is _NOT_THERE or not same(value, equals):
-                yield Failing(path, f"{name} is {_shown(equals)}", found, step)
-        if wanted.matches is not None:
-            text = value if isinstance(value, str) else None if value is _NOT_THERE else json.dumps(value)
-            if text is None or re.search(self._filled_in(wanted.matches, flow), text) is None:
-                yield Failing(path, f"{name} matches {wanted.matches}", found, step)
-        there = value is not _NOT_THERE and value is not None
-        wants = wanted.present if wanted.present is not None else None if wanted.absent is None else not wanted.absent
-        if wants is not None and there is not wants:
-            yield Failing(path, f"{name} is {'there' if wants else 'not there'}", found, step)
-        if wanted.max_length is not None and (not isinstance(value, str) or len(value) > wanted.max_length):
-            long = f" ({len(value)} characters)" if isinstance(value, str) else ""
-            yield Failing(path, f"{name} has at most {wanted.max_length} characters", f"{found}{long}", step)
-
-    def _filled_in(self, value: Any, flow: str) -> Any:
-        if isinstance(value, str) and "$flow.uid" in value:
-            there = self._latest(flow)
-            return value.replace("$flow.uid", there["metadata"]["uid"] if there else "")
-        return value
-
-    def _untouched(self, each: Attempt, path: str, flow: str) -> Iterator[Failing]:
-        attempt = each.attempt if each.attempt is not None else 1
-        foreign = self._journal.foreign.get((flow, each.step, attempt))
-        expected = f"the engine left the Job alone that was in the way of attempt {attempt} of step {each.step}"
-        if foreign is None:
-            yield Failing(path, expected, "the engine never sent that create", each.step)
-            return
-        name = foreign["metadata"]["name"]
-        for request in self._journal.requests:
-            mine = request.kind.partition("/")[0] == "Job" and request.name == name and request.performed
-            if mine and request.verb in ("update", "patch", "delete"):
-                yield Failing(path, expected, f"{request.verb} {name} at {request.at:g} s", each.step)
-                return
 
     # The engine
 
@@ -366,7 +234,7 @@ class Judge:
             at
             for process in processes.values()
             if process.alive
-            for known in process.operator.flows.values()
+            for known in process.flows.values()
             if known.seen.name == flow and (at := known.call_at()) is not None
         ]
         return min((self._journal.seconds(at) for at in calls), default=math.inf)
@@ -396,51 +264,3 @@ class Judge:
                 where = below(below(path, "createDuring"), index)
                 found = f"attempt {first.attempt} of step {first.step} was created at {first.at:g} s"
                 yield Failing(where, f"no Job is created between {begin:g} and {end:g} s", found, first.step)
-
-
-def _or(words: tuple[str, ...]) -> str:
-    return " or ".join(words)
-
-
-def _which(each: Attempt | JobField) -> str:
-    return f"step {each.step}" if each.attempt is None else f"attempt {each.attempt} of step {each.step}"
-
-
-def _span(timed: TimedAttempt) -> str:
-    match timed.from_, timed.to:
-        case None, None:
-            return "at some time"
-        case None, to:
-            return f"by {to:g} s"
-        case since, None:
-            return f"from {since:g} s on"
-        case since, to:
-            return f"between {since:g} and {to:g} s"
-
-
-def _within(at: float, timed: TimedAttempt, tolerance: float) -> bool:
-    if timed.tol is not None:
-        tolerance = timed.tol
-    early = timed.from_ is not None and at < timed.from_ - tolerance
-    return not early and (timed.to is None or at <= timed.to + tolerance)
-
-
-def _value_at(obj: Any, path: str) -> Any:
-    """What stands at a path; `_NOT_THERE` if nothing does."""
-    keys = segments(path)
-    value = obj
-    for key in keys if keys is not None else ():
-        if isinstance(key, int):
-            if not isinstance(value, list) or key >= len(value):
-                return _NOT_THERE
-            value = value[key]
-        elif isinstance(value, Mapping) and key in value:
-            value = value[key]
-        else:
-            return _NOT_THERE
-    return value if keys is not None else _NOT_THERE
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 200 else f"{text[:199]}…"

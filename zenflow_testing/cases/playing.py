@@ -1,11 +1,10 @@
-"""Lets the events of a case happen: the users, the Job controller and the kubelet, as far as the history has them."""
+"""Lets the events of a case happen: what users do to flows, and through `Jobs` what becomes of Jobs and Pods."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from attrs import define, evolve
 
@@ -15,28 +14,39 @@ from zenflow_core.reading import group_of
 from zenflow_core.source import load_documents
 from zenflow_testing.cases import history as h
 from zenflow_testing.cases.client import Faults, Foreign
-from zenflow_testing.cases.journal import CreatedJob, Journal
-from zenflow_testing.cases.pods import ended_status, new_pod, pod_name, running_status, told_status, with_sidecars
-from zenflow_testing.clock import timestamp
-from zenflow_testing.cluster import Cluster
-from zenflow_testing.deletion import FOREGROUND, Propagation
+from zenflow_testing.cases.history import Impossible
+from zenflow_testing.cases.journal import Journal
+from zenflow_testing.deletion import Propagation
 from zenflow_testing.errors import ApiError
-from zenflow_testing.events import Event, EventType
-from zenflow_testing.garbage import GarbageCollector
-from zenflow_testing.job_controller import completions_of, is_over
+from zenflow_testing.job_controller import is_over
 from zenflow_testing.kinds import Object
 
 NAMESPACE: Final = "default"
+"""Of the flows of a case, on the cluster in memory."""
 
 FIRST_UID: Final = "0a0a0a0a-0000-4000-8000-000000000001"
 """metadata.uid of the flow of the file."""
 
-_DYING: Final = "zenflow.testing/dying"
-"""Finalizer of a Pod that is told to end and has not ended yet."""
+
+class Requests(Protocol):
+    """The requests that users of a case send: to a `Cluster`, or to a real API server."""
+
+    def create(self, kind: str, body: Object, *, namespace: str = "") -> Object: ...
+
+    def get(self, kind: str, namespace: str, name: str) -> Object: ...
+
+    def patch_json(self, kind: str, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> Object: ...
+
+    def patch_merge(self, kind: str, namespace: str, name: str, patch: Object) -> Object: ...
+
+    def delete(self, kind: str, namespace: str, name: str, *, propagation: Propagation | str | None) -> Object: ...
 
 
-class Impossible(Exception):  # noqa: N818 - a fact about a case, carried to whoever reports it
-    """The event cannot happen: what it is about is not there, or the server refuses it."""
+class Jobs(Protocol):
+    """Who lets things happen to Jobs and Pods: `ToldJobs`, or on a real cluster a kubelet."""
+
+    def play(self, event: h.JobEvent, job: Object) -> None:
+        """Let it happen to that Job. Raises Impossible if it cannot, ApiError if the server refuses it."""
 
 
 @define
@@ -49,18 +59,16 @@ class Refusal:
 class Stage:
     """The cluster as the history moves it."""
 
-    def __init__(self, cluster: Cluster, garbage: GarbageCollector, journal: Journal, *, faults: Faults) -> None:
-        self._cluster = cluster
-        self._garbage = garbage
+    def __init__(self, requests: Requests, jobs: Jobs, journal: Journal, *, faults: Faults, namespace: str) -> None:
+        self._requests = requests
+        self._jobs = jobs
         self._journal = journal
         self._faults = faults
+        self.namespace = namespace
         self.main = ""
         """Name of the flow of the file."""
         self.refused: dict[str, Refusal] = {}
         """Flows that were not admitted, by name."""
-        self._outputs: dict[str, str] = {}
-        """Termination messages that were told, by Job uid."""
-        cluster.subscribe(self._saw)
 
     # Flows
 
@@ -73,7 +81,6 @@ class Stage:
 
     def create_main(self, manifest: Mapping[str, Any] | None, text: str | None) -> None:
         """The flow of the file is created."""
-        self._cluster.preset_uid("JobFlow", FIRST_UID)
         self.main = self._create(manifest, text, same_as=None)
 
     def _create(self, manifest: Mapping[str, Any] | None, text: str | None, *, same_as: str | None) -> str:
@@ -91,7 +98,7 @@ class Stage:
             manifest = self._in_group_of(same_as, manifest)
         named = _name_in(manifest)
         try:
-            flow = self._cluster.create("JobFlow", manifest, namespace=NAMESPACE)
+            flow = self._requests.create("JobFlow", manifest, namespace=self.namespace)
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 raise Impossible(f"flow {named} exists already: it has not been deleted, or is not gone yet") from error
@@ -115,7 +122,7 @@ class Stage:
         return event.flow if event.flow is not None else self.main
 
     def _patch_flow(self, name: str, patch: Mapping[str, Any]) -> None:
-        self._cluster.patch_merge("JobFlow", NAMESPACE, name, patch)
+        self._requests.patch_merge("JobFlow", self.namespace, name, patch)
 
     def _annotate(self, name: str, changes: Mapping[str, str | None]) -> None:
         self._patch_flow(name, {"metadata": {"annotations": changes}})
@@ -138,7 +145,7 @@ class Stage:
 
     # Jobs
 
-    def _job(self, event: h.JobEvent) -> tuple[CreatedJob, Object] | None:
+    def _job(self, event: h.JobEvent) -> Object | None:
         """The Job that an event is about; None if it may be passed over. Raises Impossible if it may not."""
         flow, step = self.name_of(event), event.step or ""
         made = self._journal.attempt(flow, step, event.attempt)
@@ -155,164 +162,7 @@ class Stage:
                 return None
             raise Impossible(f"gone: {which} (flow {flow}) was created at {made.at:g} s and is not there any more")
         passes = isinstance(event, h.JobComplete | h.JobFailed)
-        return None if passes and event.if_exists and is_over(job["status"]) else (made, job)
-
-    def _write(self, job: Object, status: Mapping[str, Any]) -> None:
-        self._cluster.patch_merge("Job", NAMESPACE, job["metadata"]["name"], {"status": status}, subresource="status")
-
-    @property
-    def _at(self) -> str:
-        return timestamp(self._cluster.clock.now)
-
-    def _with_condition(self, job: Object, *told: tuple[str, str, str | None, str | None]) -> list[Any]:
-        conditions = list(job["status"].get("conditions") or ())
-        for type_, status, reason, message in told:
-            entry = {"type": type_, "status": status, "lastProbeTime": self._at, "lastTransitionTime": self._at}
-            entry |= {} if reason is None else {"reason": reason}
-            entry |= {} if message is None else {"message": message}
-            conditions = [*(each for each in conditions if each["type"] != type_), entry]
-        return conditions
-
-    def _start(self, job: Object, event: h.JobStarted) -> None:
-        status: dict[str, Any] = {"active": event.active, "ready": event.active}
-        if "startTime" not in job["status"]:
-            status["startTime"] = self._at
-        self._write(job, status)
-        if event.active == 1:
-            self._put_pod(job, "p0", running_status(job, at=self._at))
-
-    def _complete(self, job: Object) -> None:
-        reason, message = "CompletionsReached", "Reached expected number of succeeded pods"
-        self._end_pods(job, 0)
-        status: dict[str, Any] = {
-            "succeeded": completions_of(job["spec"]),
-            "active": 0,
-            "ready": 0,
-            "terminating": 0,
-            "completionTime": self._at,
-            "conditions": self._with_condition(
-                job, ("SuccessCriteriaMet", "True", reason, message), ("Complete", "True", reason, message)
-            ),
-        }
-        if "startTime" not in job["status"]:
-            status["startTime"] = self._at
-        self._write(job, status)
-
-    def _fail(self, job: Object, event: h.JobFailed) -> None:
-        self._end_pods(job, event.exit_code)
-        message = event.message
-        if message is None and event.reason == "BackoffLimitExceeded":
-            message = "Job has reached the specified backoff limit"
-        told = [(kind, "True", event.reason, message) for kind in ("FailureTarget", "Failed")]
-        status: dict[str, Any] = {
-            "active": 0,
-            "ready": 0,
-            "terminating": 0,
-            "failed": job["status"].get("failed", 0) + 1,
-            "conditions": self._with_condition(job, *told),
-        }
-        if "startTime" not in job["status"]:
-            status["startTime"] = self._at
-        self._write(job, status)
-
-    def _delete_job(self, job: Object) -> None:
-        self._cluster.delete("Job", NAMESPACE, job["metadata"]["name"], propagation=Propagation.BACKGROUND)
-
-    def _mark_deleting(self, job: Object, finalizer: str) -> None:
-        """Somebody deletes the Job, and it stays, however empty it is, until the history takes the finalizer off."""
-        name = job["metadata"]["name"]
-        if finalizer == FOREGROUND:
-            self._garbage.pin(job["metadata"]["uid"])
-            self._cluster.delete("Job", NAMESPACE, name, propagation=Propagation.FOREGROUND)
-            return
-        finalizers = [*(job["metadata"].get("finalizers") or ()), finalizer]
-        self._cluster.patch_merge("Job", NAMESPACE, name, {"metadata": {"finalizers": finalizers}})
-        self._cluster.delete("Job", NAMESPACE, name, propagation=Propagation.BACKGROUND)
-
-    def _take_finalizer(self, kind: str, obj: Object, finalizer: str) -> None:
-        left = [each for each in obj["metadata"].get("finalizers") or () if each != finalizer]
-        name = obj["metadata"]["name"]
-        self._cluster.patch_merge(kind, NAMESPACE, name, {"metadata": {"finalizers": left or None}})
-
-    # Pods
-
-    def _pods(self, job: Object) -> tuple[Object, ...]:
-        return self._cluster.list(
-            "Pod", NAMESPACE, labels={"batch.kubernetes.io/controller-uid": job["metadata"]["uid"]}
-        ).items
-
-    def _find_pod(self, job: Object, pod: str) -> Object | None:
-        return next((each for each in self._pods(job) if each["metadata"]["name"] == pod_name(job, pod)), None)
-
-    def _put_pod(self, job: Object, pod: str, status: Mapping[str, Any], spec: Mapping[str, Any] | None = None) -> None:
-        there = self._find_pod(job, pod)
-        if there is None:
-            made = new_pod(job, pod)
-            self._cluster.create("Pod", made | {"spec": spec or made["spec"], "status": status}, namespace=NAMESPACE)
-        else:
-            self._set_status(there, status)
-
-    def _set_status(self, pod: Object, status: Mapping[str, Any]) -> None:
-        operation = {"op": "replace", "path": "/status", "value": status}
-        self._cluster.patch_json("Pod", NAMESPACE, pod["metadata"]["name"], [operation])
-
-    def _end_pods(self, job: Object, exit_code: int) -> None:
-        message = self._outputs.get(job["metadata"]["uid"])
-        for pod in self._pods(job):
-            if pod["status"].get("phase") == "Running":
-                ended = ended_status(
-                    job, pod["status"], exit_code=exit_code, at=self._at, message=None if exit_code else message
-                )
-                self._set_status(pod, ended)
-
-    def _tell_pod(self, job: Object, event: h.PodPhase) -> None:
-        status = told_status(job, event, at=self._at, message=self._outputs.get(job["metadata"]["uid"]))
-        spec = with_sidecars(job["spec"]["template"]["spec"], event)
-        self._put_pod(job, event.pod, status, spec)
-        if event.deleting:
-            pod = self._find_pod(job, event.pod)
-            assert pod is not None, "it has just been put there"
-            if "deletionTimestamp" not in pod["metadata"]:
-                name = pod["metadata"]["name"]
-                self._cluster.patch_merge("Pod", NAMESPACE, name, {"metadata": {"finalizers": [_DYING]}})
-                self._cluster.delete("Pod", NAMESPACE, name)
-
-    def _drop_pod(self, job: Object, pod: str) -> None:
-        there = self._find_pod(job, pod)
-        if there is None:
-            raise Impossible(f"Job {job['metadata']['name']} has no Pod {pod}")
-        self._let_go(there)
-        if self._find_pod(job, pod) is not None:
-            self._cluster.delete("Pod", NAMESPACE, there["metadata"]["name"])
-
-    def _let_go(self, pod: Object) -> None:
-        if pod["metadata"].get("finalizers"):
-            patch = {"metadata": {"finalizers": None}}
-            self._cluster.patch_merge("Pod", NAMESPACE, pod["metadata"]["name"], patch)
-
-    def _put_output(self, job: Object, event: h.StepOutput) -> None:
-        text = _filler(event.bytes) if event.bytes is not None else json.dumps(event.json, ensure_ascii=False)
-        self._outputs[job["metadata"]["uid"]] = text
-        pod = self._find_pod(job, event.pod)
-        if pod is not None and pod["status"].get("phase") != "Succeeded":
-            return  # it is left behind when the Pod ends
-        if pod is None and not is_over(job["status"]):
-            self._put_pod(job, event.pod, running_status(job, at=self._at))
-            return
-        status = pod["status"] if pod is not None else running_status(job, at=self._at)
-        self._put_pod(job, event.pod, ended_status(job, status, exit_code=0, at=self._at, message=text))
-
-    def _saw(self, event: Event) -> None:
-        """Deleting a Job deletes its Pods, also those that are slow to end: only `HoldDeletes` makes them slow."""
-        if event.kind != "Job":
-            return
-        gone = event.type is EventType.DELETED
-        if gone or "deletionTimestamp" in event.object["metadata"]:
-            for pod in self._pods(event.object):
-                if _DYING in (pod["metadata"].get("finalizers") or ()):
-                    self._let_go(pod)
-        if gone:
-            self._outputs.pop(event.uid, None)
+        return None if passes and event.if_exists and is_over(job["status"]) else job
 
     # The events
 
@@ -338,31 +188,29 @@ class Stage:
                     raise Impossible(f"{key} is no annotation key that an API server takes")
                 self._annotate(self.name_of(event), {key: "true" if isinstance(event, h.Approve) else None})
             case h.FlowDeleted():
-                self._cluster.delete("JobFlow", NAMESPACE, self.name_of(event), propagation=event.propagation)
+                self._requests.delete("JobFlow", self.namespace, self.name_of(event), propagation=event.propagation)
             case h.FinalizerRemoved(object=h.Owned.JOB_FLOW):
-                flow = self._cluster.get("JobFlow", NAMESPACE, self.name_of(event))
-                self._take_finalizer("JobFlow", flow, event.finalizer)
-            case h.HoldDeletes():
-                self._cluster.hold_deletes(event.kind, event.seconds)
+                flow = self._requests.get("JobFlow", self.namespace, self.name_of(event))
+                self._patch_flow(self.name_of(event), without_finalizer(flow, event.finalizer))
             case h.NameTaken():
                 self._faults.foreign.append(Foreign(event, self.name_of(event)))
             case h.ApiError():
                 self._faults.add(event, self.name_of(event))
-            case h.NamespaceTerminating():
-                self._cluster.terminate_namespace(NAMESPACE)
             case h.JobEvent():
                 return self._play_job(event)
             case (h.CacheFreeze() | h.CacheThaw() | h.CacheRewind() | h.WatchExpired()) | (
                 h.OperatorCrash() | h.OperatorCrashOn() | h.OperatorStart() | h.ClockJump() | h.Poke()
             ):
                 raise AssertionError(f"{type(event).__name__} happens to the operator, not to the cluster")
+            case h.HoldDeletes() | h.NamespaceTerminating():
+                raise AssertionError(f"{type(event).__name__} happens to the cluster as a whole, not to an object")
             case never:
                 assert_never(never)
         return ""
 
     def _edit(self, event: h.FlowEdited) -> str:
         try:
-            self._cluster.patch_json("JobFlow", NAMESPACE, self.name_of(event), list(event.json_patch))
+            self._requests.patch_json("JobFlow", self.namespace, self.name_of(event), list(event.json_patch))
         except ApiError as error:
             if error.code == 404:
                 raise
@@ -373,44 +221,16 @@ class Stage:
         found = self._job(event)
         if found is None:
             return "nothing there, passed over"
-        made, job = found
-        match event:
-            case h.JobStarted():
-                self._start(job, event)
-            case h.JobStatus():
-                self._write(job, event.status)
-            case h.JobCondition():
-                told = (event.type, event.status, event.reason, event.message)
-                self._write(job, {"conditions": self._with_condition(job, told)})
-            case h.JobComplete():
-                self._complete(job)
-            case h.JobFailed():
-                self._fail(job, event)
-            case h.JobUpdated():
-                self._cluster.patch_json("Job", NAMESPACE, made.name, list(event.json_patch))
-            case h.JobDeleted():
-                self._delete_job(job)
-            case h.JobDeleting():
-                self._mark_deleting(job, event.finalizer)
-            case h.FinalizerRemoved():
-                self._take_finalizer("Job", job, event.finalizer)
-            case h.PodPhase():
-                self._tell_pod(job, event)
-            case h.PodGone():
-                self._drop_pod(job, event.pod)
-            case h.StepOutput():
-                self._put_output(job, event)
-            case _:
-                raise AssertionError(f"an event about a Job that nobody plays: {type(event).__name__}")
+        self._jobs.play(event, found)
         return ""
+
+
+def without_finalizer(obj: Object, finalizer: str) -> dict[str, Any]:
+    """The merge patch that takes a finalizer off."""
+    left = [each for each in obj["metadata"].get("finalizers") or () if each != finalizer]
+    return {"metadata": {"finalizers": left or None}}
 
 
 def _name_in(manifest: Mapping[str, Any]) -> str:
     metadata = manifest.get("metadata")
     return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
-
-
-def _filler(size: int) -> str:
-    """A JSON object of exactly that many bytes, if it has room for one."""
-    empty = '{"v": ""}'
-    return f'{{"v": "{"x" * max(size - len(empty), 0)}"}}'

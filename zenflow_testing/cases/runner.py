@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -27,9 +27,11 @@ from zenflow_testing.cases.admission import JobFlowAdmission
 from zenflow_testing.cases.client import Client, Crash, Faults
 from zenflow_testing.cases.expectations import Block, Expectation
 from zenflow_testing.cases.format import Case, CaseFile, read_case
+from zenflow_testing.cases.history import Impossible
 from zenflow_testing.cases.journal import Journal
 from zenflow_testing.cases.judging import Judge
-from zenflow_testing.cases.playing import Impossible, Stage
+from zenflow_testing.cases.playing import FIRST_UID, NAMESPACE, Stage
+from zenflow_testing.cases.told_jobs import ToldJobs
 from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
 from zenflow_testing.garbage import GarbageCollector
@@ -50,6 +52,11 @@ class Process:
     alive: bool = True
     error: str = ""
     """What it raised and nobody caught."""
+
+    @property
+    def flows(self) -> Mapping[str, Flow]:
+        """The flows that it knows, by uid."""
+        return self.operator.flows
 
 
 @frozen
@@ -102,7 +109,8 @@ class Run:
         self.garbage = GarbageCollector(self.cluster)
         self.journal = Journal(self.cluster, clock=self.clock, watched_steps=_watched(case.expect))
         self.faults = Faults(self.journal, self.garbage)
-        self.stage = Stage(self.cluster, self.garbage, self.journal, faults=self.faults)
+        jobs = ToldJobs(self.cluster, self.garbage, namespace=NAMESPACE)
+        self.stage = Stage(self.cluster, jobs, self.journal, faults=self.faults, namespace=NAMESPACE)
         self.stage.name_main(case.flow, case.flow_text)
         self.shown = Shown()
         self.rewound: set[str] = set()
@@ -202,6 +210,10 @@ class Run:
                 self._start(name)
             case h.ClockJump(instance=name, seconds=seconds):
                 self._process(name).clock.jump(seconds)
+            case h.HoldDeletes(kind=kind, seconds=seconds):
+                self.cluster.hold_deletes(kind, seconds)
+            case h.NamespaceTerminating():
+                self.cluster.terminate_namespace(NAMESPACE)
             case h.Poke():
                 pass
             case _:
@@ -300,6 +312,7 @@ class Run:
             self._happen(event, path)
             return
         try:
+            self.cluster.preset_uid("JobFlow", FIRST_UID)
             self.stage.create_main(self.case.flow, self.case.flow_text)
         except Impossible as error:
             raise _Broken(path, "the flow can be created", str(error)) from error
