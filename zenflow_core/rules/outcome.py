@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from zenflow_core.limits import MESSAGE_CHARACTERS
+from zenflow_core.limits import LABEL_CHARACTERS, MESSAGE_CHARACTERS
 from zenflow_core.observation import Complete, Failed, Gone, Present, Refused, Seen, Unread
 from zenflow_core.reasons import (
     AttemptFailure,
@@ -61,13 +61,13 @@ def outcome(view: StepView) -> Outcome | None:
 
 def _job_failed(view: StepView, seen: Seen, failed: Failed) -> Aftermath | NeedsOutput | None:
     """The failure, with what the artifact containers say about it: the Job only knows that a Pod failed."""
-    message = failed.message
+    message = failed.message[:MESSAGE_CHARACTERS]
     if view.step.carries_artifacts and view.flow.plan.settings.artifact_image is not None:
         if isinstance(seen.transfer, Unread):
             return NeedsOutput(seen.attempt) if in_time(view, failed.at) else None
         if isinstance(seen.transfer, Present):
             message = f"{seen.transfer.value[:MESSAGE_CHARACTERS]}; {message}"
-    return _failed(view, JobFailed(failed.at, failed.reason, message))
+    return _failed(view, JobFailed(failed.at, failed.reason[:LABEL_CHARACTERS], message))
 
 
 def _failed(view: StepView, failure: AttemptFailure) -> Aftermath | None:
