@@ -8,16 +8,13 @@ hooks, admissions and rules hold for HTTP clients, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from zenflow_testing import errors, jsonpatch
-from zenflow_testing.clock import timestamp
 from zenflow_testing.cluster import Cluster
-from zenflow_testing.deletion import FOREGROUND, ORPHAN, Propagation, check_preconditions
 from zenflow_testing.errors import ApiError
 from zenflow_testing.kinds import Object, StatusMode
 from zenflow_testing.transport_apply import (
@@ -30,8 +27,10 @@ from zenflow_testing.transport_apply import (
     merge_patch,
     strategically_merged,
 )
+from zenflow_testing.transport_deletes import Deletes
 from zenflow_testing.transport_lists import Lists, Query, Scope, is_true, scope_of
-from zenflow_testing.transport_paths import UNSERVED, Resource, Route, Routes, nothing_there
+from zenflow_testing.transport_paths import UNSERVED, Route, Routes, nothing_there
+from zenflow_testing.transport_reading import as_it_is, log_of, place
 from zenflow_testing.transport_requests import (
     APPLY_PATCH,
     JSON,
@@ -39,7 +38,6 @@ from zenflow_testing.transport_requests import (
     MERGE_PATCH,
     STRATEGIC_PATCH,
     Call,
-    DeleteOptions,
     Reply,
     check_options,
     decoded,
@@ -48,9 +46,6 @@ from zenflow_testing.transport_requests import (
     takes_json,
     unsupported_media,
 )
-
-LOG_ANNOTATION: Final = "testing.kube-zen.io/log"
-"""The Pod annotation that `GET .../pods/NAME/log` answers with; `<this>.<container>` for one container alone."""
 
 _PLAIN_STATUS: Final = frozenset({"Pod", "PersistentVolumeClaim", "Namespace"})
 """Kinds whose status the cluster stores like any other field, but which have the subresource all the same."""
@@ -77,9 +72,6 @@ class _NotStoredError(ApiError):
         self.obj = obj
 
 
-_KEEPING: Final = {Propagation.FOREGROUND: FOREGROUND, Propagation.ORPHAN: ORPHAN}
-"""The finalizer by which a policy keeps what it deletes."""
-
 _Write: TypeAlias = Callable[[], Object]
 
 
@@ -90,6 +82,7 @@ class Verbs:
         self._cluster = cluster
         self._routes = routes
         self._lists = Lists(cluster, keep=keep_pages)
+        self._deletes = Deletes(cluster, self._lists)
         self._managers = managers_of(cluster)
 
     def answer(self, call: Call) -> Reply | WatchCall:
@@ -114,7 +107,7 @@ class Verbs:
                     return WatchCall(scope, call.query)
                 return Reply(200, self._lists.answer(scope, call.query))
             case "GET", str(name), "log":
-                return Reply(200, self._log(route, name, query=call.query))
+                return Reply(200, log_of(self._cluster, route, name, query=call.query))
             case "GET", str(), _:
                 return Reply(200, self._get(route))
             case "POST", None, None if route.namespace is not None:
@@ -124,9 +117,9 @@ class Verbs:
             case "PATCH", str(), None | "status":
                 return self._patch(route, call)
             case "DELETE", str(name), None:
-                return self._delete(route, name, options=delete_options(call))
+                return self._deletes.one(route, name, options=delete_options(call))
             case "DELETE", None, None if route.namespace is not None:
-                return self._delete_all(route, call)
+                return self._deletes.all(route, call)
             case _:
                 raise _not_allowed(route, call.method)
 
@@ -139,27 +132,8 @@ class Verbs:
     # Reading
 
     def _get(self, route: Route) -> Object:
-        kind, namespace, name = _place(route)
+        kind, namespace, name = place(route)
         return route.resource.outbound(self._cluster.get(kind, namespace, name))
-
-    def _log(self, route: Route, name: str, *, query: Query) -> str:
-        pod = self._cluster.get("Pod", route.namespace or "", name)
-        spec = pod.get("spec") or {}
-        containers = [each.get("name") for each in (*spec.get("initContainers", ()), *spec.get("containers", ()))]
-        wanted = query.get("container", "")
-        if wanted and containers and wanted not in containers:
-            raise errors.bad_request(f"container {wanted} is not valid for pod {name}")
-        annotations = pod["metadata"].get("annotations") or {}
-        text = annotations.get(f"{LOG_ANNOTATION}.{wanted}") if wanted else None
-        text = annotations.get(LOG_ANNOTATION) if text is None else text
-        if text is None:
-            raise errors.not_found(route.resource.target(name))
-        tail = query.get("tailLines", "")
-        if tail.isdigit():
-            lines = text.splitlines(keepends=True)
-            text = "".join(lines[len(lines) - min(int(tail), len(lines)) :])
-        limit = query.get("limitBytes", "")
-        return str(text.encode()[: int(limit)].decode(errors="ignore") if limit.isdigit() else text)
 
     # Writing
 
@@ -172,7 +146,7 @@ class Verbs:
 
     def _replace(self, route: Route, call: Call) -> Reply:
         body = self._object_of(route, call, options="UpdateOptions")
-        kind, namespace, name = _place(route)
+        kind, namespace, name = place(route)
         subresource = self._stored_subresource(route)
         if route.subresource and subresource is None:
             body = self._only_status(route, body)
@@ -214,7 +188,7 @@ class Verbs:
         patch = decoded(call.body)
         if apply:
             return self._apply(route, call, wanted=patch)
-        kind, namespace, name = _place(route)
+        kind, namespace, name = place(route)
         subresource = self._stored_subresource(route)
         cluster = self._cluster
         if call.content_type == JSON_PATCH:
@@ -230,7 +204,7 @@ class Verbs:
                 raise errors.bad_request("error decoding patch: a patch of this type is an object")
             merge = route.resource.inbound(patch)
             if call.content_type == STRATEGIC_PATCH:
-                live = self._live(kind, namespace, name)
+                live = as_it_is(self._cluster, kind, namespace, name)
                 merge = {} if live is None else merge_patch(live, strategically_merged(live, merge))
 
             def write() -> Object:
@@ -241,11 +215,11 @@ class Verbs:
     def _apply(self, route: Route, call: Call, *, wanted: Any) -> Reply:
         """Server-side apply: create the object, or merge what this manager wants into it."""
         resource = route.resource
-        kind, namespace, name = _place(route)
+        kind, namespace, name = place(route)
         wanted = self._wanted(route, wanted)
         manager, force = call.query["fieldManager"], is_true(call.query.get("force"))
         keys = apply_lists(kind, custom=resource.is_custom)
-        live = self._live(kind, namespace, name)
+        live = as_it_is(self._cluster, kind, namespace, name)
         dry_run = is_dry_run(call.query)
         if live is None:
             if route.subresource is not None:
@@ -295,18 +269,12 @@ class Verbs:
         wanted["metadata"] = {**wanted.get("metadata", {}), "name": route.name}
         return dict(wanted)
 
-    def _live(self, kind: str, namespace: str, name: str) -> Object | None:
-        """The object as it is, read by the server itself: no hook sees that."""
-        with self._cluster.without_hooks(), suppress(ApiError):
-            return self._cluster.get(kind, namespace, name)
-        return None
-
     def _stored_subresource(self, route: Route) -> str | None:
         return None if route.resource.info.status is StatusMode.PLAIN else route.subresource
 
     def _only_status(self, route: Route, body: Object) -> Object:
         """What a PUT of the status of such a kind stores: all as it was, but for the status."""
-        live = self._live(*_place(route))
+        live = as_it_is(self._cluster, *place(route))
         if live is None:
             return body
         version = (body.get("metadata") or {}).get("resourceVersion")
@@ -332,85 +300,6 @@ class Verbs:
             return outcome.obj
         finally:
             self._cluster.admissions.remove(stop)
-
-    # Deleting
-
-    def _delete(self, route: Route, name: str, *, options: DeleteOptions) -> Reply:
-        kind, namespace = route.resource.info.kind, route.namespace or ""
-        stored = self._deleted(route.resource, namespace, name, options=options)
-        if options.dry_run:
-            stays = "deletionTimestamp" in stored["metadata"]
-        else:
-            stays = self._live(kind, namespace, name) is not None
-        if stays:
-            return Reply(200, route.resource.outbound(stored))
-        details = {"name": name, "kind": route.resource.info.plural, "uid": stored["metadata"]["uid"]}
-        if route.resource.group:
-            details["group"] = route.resource.group
-        return Reply(
-            200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        )
-
-    def _deleted(self, resource: Resource, namespace: str, name: str, *, options: DeleteOptions) -> Object:
-        kind = resource.info.kind
-        propagation = options.propagation
-        if propagation is None and kind == "Job":
-            live = self._live(kind, namespace, name)
-            finalizers = () if live is None else live["metadata"].get("finalizers") or ()
-            if FOREGROUND not in finalizers and ORPHAN not in finalizers:
-                # batch/v1 still has the default of its first days: a Job deleted without a policy leaves its Pods.
-                propagation = Propagation.ORPHAN
-        if options.dry_run:
-            return self._not_deleted(resource, namespace, name, options=evolve(options, propagation=propagation))
-        return self._cluster.delete(
-            kind,
-            namespace,
-            name,
-            propagation=propagation,
-            uid=options.uid,
-            resource_version=options.resource_version,
-        )
-
-    def _delete_all(self, route: Route, call: Call) -> Reply:
-        options = delete_options(call)
-        scope = scope_of(route.resource, route.namespace, query=call.query)
-        body = self._lists.answer(scope, {k: v for k, v in call.query.items() if k in ("limit", "continue")})
-        for item in body["items"]:
-            metadata = item["metadata"]
-            try:
-                self._deleted(route.resource, metadata.get("namespace", ""), metadata["name"], options=options)
-            except ApiError as refusal:
-                # Somebody who watches the deletes may have been faster.
-                if refusal.code != 404:
-                    raise
-        return Reply(200, body)
-
-    def _not_deleted(self, resource: Resource, namespace: str, name: str, *, options: DeleteOptions) -> Object:
-        """A delete's dry run: all that can refuse it is asked, and nothing happens."""
-        kind, asked = resource.info.kind, self._cluster.before_request
-        refusal = None if asked is None else asked("delete", kind, namespace, name, {"dryRun": "All"})
-        if refusal is not None:
-            raise refusal
-        obj = self._live(kind, namespace, name)
-        if obj is None:
-            raise errors.not_found(resource.target(name))
-        check_preconditions(
-            resource.target(name), obj["metadata"], uid=options.uid, resource_version=options.resource_version
-        )
-        metadata = obj["metadata"]
-        kept = [each for each in metadata.get("finalizers") or () if each not in (FOREGROUND, ORPHAN)]
-        if options.propagation in _KEEPING:
-            kept.append(_KEEPING[options.propagation])
-        if not kept or "deletionTimestamp" in metadata:
-            return obj
-        mark = {"deletionTimestamp": timestamp(self._cluster.clock.now), "deletionGracePeriodSeconds": 0}
-        raised = {"generation": metadata["generation"] + 1} if "generation" in metadata else {}
-        return {**obj, "metadata": {**metadata, **mark, **raised, "finalizers": kept}}
-
-
-def _place(route: Route) -> tuple[str, str, str]:
-    assert route.name is not None
-    return route.resource.info.kind, route.namespace or "", route.name
 
 
 def _kept(owned: Mapping[str, Leaves]) -> dict[str, Leaves]:
