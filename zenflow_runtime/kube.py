@@ -129,10 +129,9 @@ class Kube:
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """The object as the server has it now."""
         try:
-            found: Object = await self._client.get(kind.resource, name, namespace=namespace)
+            return _plain(await self._client.get(kind.resource, name, namespace=namespace))
         except REQUEST_ERRORS as error:
             raise failed(error) from error
-        return found
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The same, None if there is none."""
@@ -146,40 +145,40 @@ class Kube:
     async def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
         """The object as it was created."""
         try:
-            made: Object = await self._client.create(kind.resource(body), namespace=namespace)
+            return _plain(await self._client.create(kind.resource(body), namespace=namespace))
         except REQUEST_ERRORS as error:
             raise failed(error) from error
-        return made
 
     async def replace(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
         """Put the whole object, if its resourceVersion is still the present one."""
         try:
-            put: Object = await self._client.replace(kind.resource(body), namespace=namespace)
+            return _plain(await self._client.replace(kind.resource(body), namespace=namespace))
         except REQUEST_ERRORS as error:
             raise failed(error) from error
-        return put
 
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, *, operations: Sequence[Mapping[str, Any]]
     ) -> Object:
         """A JSON Patch of the status."""
         try:
-            done: Object = await self._client.patch(
-                kind.resource.Status, name, list(operations), namespace=namespace, patch_type=PatchType.JSON
+            return _plain(
+                await self._client.patch(
+                    kind.resource.Status, name, list(operations), namespace=namespace, patch_type=PatchType.JSON
+                )
             )
         except REQUEST_ERRORS as error:
             raise failed(error) from error
-        return done
 
     async def patch(self, kind: Kind, namespace: str, name: str, *, merge: Mapping[str, Any]) -> Object:
         """A merge patch."""
         try:
-            done: Object = await self._client.patch(
-                kind.resource, name, dict(merge), namespace=namespace, patch_type=PatchType.MERGE
+            return _plain(
+                await self._client.patch(
+                    kind.resource, name, dict(merge), namespace=namespace, patch_type=PatchType.MERGE
+                )
             )
         except REQUEST_ERRORS as error:
             raise failed(error) from error
-        return done
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, propagation: str) -> Object:
         """Delete that very object. The answer: the object while it is going, or a Status once it is gone."""
@@ -256,6 +255,11 @@ class Kube:
         """Close all connections."""
         await self._client.close()
         await self._bare.aclose()
+
+
+def _plain(found: Object) -> Object:
+    """The object as in JSON: lightkube has a class of its own, and the core takes nothing that is only like a dict."""
+    return dict(found)
 
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[list[WatchEvent], None]:
