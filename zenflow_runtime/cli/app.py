@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli import exits, incidents
+from zenflow_runtime.cli import dump, exits, incidents
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
 
@@ -325,12 +325,23 @@ def make_app(terminal: Terminal) -> App:
     app.command(explain, help_epilogue=_EXPLAIN)
     app.command(test, usage="Usage: zenflow test [OPTIONS] PATH...", help_epilogue=_TEST)
     app.command(manifests, help_epilogue=_MANIFESTS)
+    dump.register(app, terminal)
     incidents.register(app, terminal)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
 
-_COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain", "test", "manifests", *incidents.COMMANDS)
+_COMMANDS: Final = (
+    "validate",
+    "plan",
+    "graph",
+    "simulate",
+    "explain",
+    "test",
+    "manifests",
+    *dump.COMMANDS,
+    *incidents.COMMANDS,
+)
 
 
 _VALIDATE: Final = """Examples:

@@ -73,6 +73,14 @@ def find_config(where: Where, environment: Mapping[str, str]) -> SingleConfig | 
     return merged if isinstance(merged, Trouble) else _chosen(merged, where, environment)
 
 
+def find_namespace(where: Where, environment: Mapping[str, str]) -> str | Trouble:
+    """The namespace alone, for commands that ask no cluster if one is named."""
+    if where.namespace:
+        return where.namespace
+    config = find_config(where, environment)
+    return config if isinstance(config, Trouble) else config.namespace
+
+
 def _files(where: Where, environment: Mapping[str, str]) -> list[Path]:
     if where.kubeconfig:
         return [Path(where.kubeconfig).expanduser()]

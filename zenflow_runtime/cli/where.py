@@ -21,15 +21,22 @@ class Where:
 
     kubeconfig: Annotated[
         str | None,
-        Parameter(env_var="ZENFLOW_KUBECONFIG", help="Path of a kubeconfig ($KUBECONFIG, then ~/.kube/config)."),
+        Parameter(
+            env_var="ZENFLOW_KUBECONFIG",
+            help="Path of a kubeconfig ($ZENFLOW_KUBECONFIG, $KUBECONFIG, ~/.kube/config).",
+        ),
     ] = None
     context: Annotated[
         str | None,
-        Parameter(env_var="ZENFLOW_CONTEXT", help="Which of its contexts (the current one)."),
+        Parameter(env_var="ZENFLOW_CONTEXT", help="Which of its contexts ($ZENFLOW_CONTEXT, the current one)."),
     ] = None
     namespace: Annotated[
         str | None,
-        Parameter(name=["--namespace", "-n"], env_var="ZENFLOW_NAMESPACE", help="Which namespace (the context's)."),
+        Parameter(
+            name=["--namespace", "-n"],
+            env_var="ZENFLOW_NAMESPACE",
+            help="Which namespace ($ZENFLOW_NAMESPACE, the context's).",
+        ),
     ] = None
 
 
