@@ -12,17 +12,12 @@ import pytest
 
 from tests.cluster.conformance import Answer, Ask, asked, create, lacking
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.scenarios import (
-    DELETES,
-    FIXED,
-    INVALID_JOBS,
-    NAMES,
-    OBJECTS,
-    READS,
-    TOO_LARGE,
-    WRITES,
-    Scenario,
-)
+from tests.cluster.scenarios import Scenario
+from tests.cluster.scenarios_fixed import FIXED
+from tests.cluster.scenarios_jobs import INVALID_JOBS
+from tests.cluster.scenarios_objects import NAMES, OBJECTS
+from tests.cluster.scenarios_reads import DELETES, READS
+from tests.cluster.scenarios_writes import TOO_LARGE, WRITES
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.kinds import Generation, KindInfo, StatusMode
 from zenflow_testing.known_kinds import KNOWN_KINDS
