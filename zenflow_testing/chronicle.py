@@ -64,11 +64,13 @@ class Chronicle:
         """Approvals that were requested, and when; whoever answers them empties it."""
         self.state: FlowState | None = None
         self.decisions = 0
+        self.last_at: Instant | None = None
 
     def add(self, now: Instant, decision: Decision) -> None:
         """The next decision."""
         self.state = decision.state
         self.decisions += 1
+        self.last_at = now
         for move in decision.moves:
             self.timeline.append(Entry(now, move.step, move.origin, move.phase, move.cause))
             self._attempt(move.step, move.phase, move.cause)
