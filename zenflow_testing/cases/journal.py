@@ -5,8 +5,9 @@ Entries are cheap values, put into words only when a case has failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import define, field
 
@@ -16,9 +17,9 @@ from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_core.wave import Move
 from zenflow_testing.cases.history import Happening, JobEvent, StepEvent
-from zenflow_testing.clock import EPOCH, VirtualClock
-from zenflow_testing.cluster import Cluster, Event, EventType
+from zenflow_testing.clock import EPOCH
 from zenflow_testing.errors import ApiError
+from zenflow_testing.events import Event, EventType
 from zenflow_testing.job_controller import is_over
 from zenflow_testing.kinds import Object
 
@@ -62,7 +63,8 @@ class Decided(NamedTuple):
     flow: str
     moves: tuple[Move, ...]
     phase: str
-    wake_at: Instant | None
+    wakes: float | None
+    """When it wants to be called again, in the case's seconds."""
 
     def concerns(self, step: str) -> bool:
         return any(move.step == step for move in self.moves)
@@ -71,7 +73,7 @@ class Decided(NamedTuple):
         told = [f"{m.step} {m.origin}→{m.phase} {reason_of(m.cause)}" for m in self.moves[:_MOVES_SHOWN]]
         if len(self.moves) > _MOVES_SHOWN:
             told.append(f"and {len(self.moves) - _MOVES_SHOWN} more")
-        wake = "" if self.wake_at is None else f"; wakes at {(self.wake_at - EPOCH).total_seconds():g} s"
+        wake = "" if self.wakes is None else f"; wakes at {self.wakes:g} s"
         return self.instance, f"decides {self.flow} ({self.phase}): {', '.join(told) or 'no step moves'}{wake}"
 
 
@@ -145,12 +147,29 @@ class CreatedJob:
         return uid
 
 
+class ExactClock(Protocol):
+    """A clock with fractions of seconds."""
+
+    @property
+    def exact(self) -> datetime: ...
+
+
+class Observable(Protocol):
+    """What is seen of a cluster: a `Cluster`, or a real API server and its watches."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Object: ...
+
+    def subscribe(self, listener: Callable[[Event], None]) -> object: ...
+
+
 class Journal:
     """Everything that assertions ask about and that the cluster itself does not remember."""
 
-    def __init__(self, cluster: Cluster, *, clock: VirtualClock, watched_steps: frozenset[str]) -> None:
+    def __init__(self, cluster: Observable, *, clock: ExactClock, watched_steps: frozenset[str]) -> None:
         self._cluster = cluster
         self._clock = clock
+        self.begins = EPOCH
+        """When the flow of the case is created, on the API server's clock."""
         self._watched = watched_steps
         self.entries: list[Entry] = []
         self.requests: list[Request] = []
@@ -173,11 +192,11 @@ class Journal:
     @property
     def now(self) -> float:
         """Seconds since the flow's creation on the API server's clock."""
-        return (self._clock.exact - EPOCH).total_seconds()
+        return (self._clock.exact - self.begins).total_seconds()
 
     def seconds(self, instant: Instant) -> float:
         """An instant of the API server's clock in the case's seconds."""
-        return (instant - EPOCH).total_seconds()
+        return (instant - self.begins).total_seconds()
 
     # What is written down
 
@@ -186,7 +205,8 @@ class Journal:
 
     def decided(self, instance: str, flow: str, decision: Decision) -> None:
         phase = decision.state.record.phase.value
-        self.entries.append(Decided(self.now, instance, flow, decision.moves, phase, decision.wake_at))
+        wakes = None if decision.wake_at is None else self.seconds(decision.wake_at)
+        self.entries.append(Decided(self.now, instance, flow, decision.moves, phase, wakes))
 
     def died(self, instance: str, why: str) -> None:
         self.entries.append(Died(self.now, instance, why))

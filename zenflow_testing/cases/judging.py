@@ -9,7 +9,6 @@ from typing import Protocol
 
 from zenflow_core.problems import below
 from zenflow_runtime.flows import Flow
-from zenflow_testing.cases.client import same_verb
 from zenflow_testing.cases.expectations import (
     TOLERANCE_SECONDS,
     Admission,
@@ -17,6 +16,7 @@ from zenflow_testing.cases.expectations import (
     Never,
     TimedAttempt,
 )
+from zenflow_testing.cases.faults import same_verb
 from zenflow_testing.cases.format import Case
 from zenflow_testing.cases.journal import CreatedJob, Journal
 from zenflow_testing.cases.judging_fields import FieldJudge

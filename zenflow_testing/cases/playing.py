@@ -13,7 +13,7 @@ from zenflow_core.problems import Problem
 from zenflow_core.reading import group_of
 from zenflow_core.source import load_documents
 from zenflow_testing.cases import history as h
-from zenflow_testing.cases.client import Faults, Foreign
+from zenflow_testing.cases.faults import Faults, Foreign
 from zenflow_testing.cases.history import Impossible
 from zenflow_testing.cases.journal import Journal
 from zenflow_testing.deletion import Propagation

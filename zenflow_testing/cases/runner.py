@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,15 @@ from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_testing.cases import history as h
 from zenflow_testing.cases.admission import JobFlowAdmission
-from zenflow_testing.cases.client import Client, Crash, Faults
-from zenflow_testing.cases.expectations import Block, Expectation
+from zenflow_testing.cases.client import Client
+from zenflow_testing.cases.expectations import Expectation
+from zenflow_testing.cases.faults import Crash, Faults
 from zenflow_testing.cases.format import Case, CaseFile, read_case
 from zenflow_testing.cases.history import Impossible
 from zenflow_testing.cases.journal import Journal
 from zenflow_testing.cases.judging import Judge
 from zenflow_testing.cases.playing import FIRST_UID, NAMESPACE, Stage
+from zenflow_testing.cases.program import checks, program, watched
 from zenflow_testing.cases.told_jobs import ToldJobs
 from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
@@ -107,8 +109,8 @@ class Run:
         self.admission = JobFlowAdmission()
         self.cluster.admissions.append(self.admission)
         self.garbage = GarbageCollector(self.cluster)
-        self.journal = Journal(self.cluster, clock=self.clock, watched_steps=_watched(case.expect))
-        self.faults = Faults(self.journal, self.garbage)
+        self.journal = Journal(self.cluster, clock=self.clock, watched_steps=watched(case.expect))
+        self.faults = Faults(self.journal, self.garbage.pin)
         jobs = ToldJobs(self.cluster, self.garbage, namespace=NAMESPACE)
         self.stage = Stage(self.cluster, jobs, self.journal, faults=self.faults, namespace=NAMESPACE)
         self.stage.name_main(case.flow, case.flow_text)
@@ -205,7 +207,7 @@ class Run:
             case h.OperatorCrash(instance=name):
                 self._process(name).alive = False
             case h.OperatorCrashOn(instance=name):
-                self._process(name).client.die_on(event)
+                self._process(name).client.gate.die_on(event)
             case h.OperatorStart(instance=name):
                 self._start(name)
             case h.ClockJump(instance=name, seconds=seconds):
@@ -265,17 +267,17 @@ class Run:
     def play(self) -> list[Failure]:
         """The whole history; answers with what was not as it should be."""
         failures: list[Failure] = []
-        checks = sorted(self._checks(), key=lambda each: each[0])
-        todo = iter([*self._program(), None])
+        pending = sorted(checks(self.case), key=lambda each: each[0])
+        todo = iter([*program(self.case), None])
         following = next(todo)
         position = 0
         while True:
             event_at = following[0] if following is not None else math.inf
-            check_at = checks[position][0] if position < len(checks) else math.inf
+            check_at = pending[position][0] if position < len(pending) else math.inf
             at = min(event_at, self._due())
             if check_at < at and check_at < self.case.until:
                 self._move_to(check_at)
-                failures += self._check(*checks[position])
+                failures += self._check(*pending[position])
                 position += 1
             elif at <= self.case.until:
                 self._move_to(at)
@@ -290,20 +292,9 @@ class Run:
             else:
                 break
         self._move_to(self.case.until)
-        for check in checks[position:]:
+        for check in pending[position:]:
             failures += self._check(*check)
         return failures
-
-    def _program(self) -> Iterator[tuple[float, h.Happening | None, str]]:
-        """The events in order, with the creation of the case's flow (None) in its place."""
-        created = False
-        for index, event in enumerate(self.case.history):
-            if event.at >= 0 and not created:
-                created = True
-                yield 0.0, None, "flow"
-            yield event.at, event, f"history[{index}]"
-        if not created:
-            yield 0.0, None, "flow"
 
     def _step(self, entry: tuple[float, h.Happening | None, str]) -> None:
         _, event, path = entry
@@ -320,11 +311,6 @@ class Run:
 
     # Assertions
 
-    def _checks(self) -> Iterator[tuple[float, int, Expectation]]:
-        for index, entry in enumerate(self.case.expect):
-            if entry.concerns_us:
-                yield self.case.until if entry.at is None else entry.at, index, entry
-
     def _check(self, at: float, index: int, entry: Expectation) -> Iterator[Failure]:
         for failing in self.judge.block(entry, f"expect[{index}]", self.processes):
             yield Failure(failing.path, None, at, failing.expected, found=failing.found, step=failing.step)
@@ -339,16 +325,6 @@ class _Watcher:
 
     def __call__(self, flow: Flow, _observed: Observed, _now: Instant, decision: Decision) -> None:
         self._journal.decided(self._name, flow.seen.name, decision)
-
-
-def _watched(entries: Iterable[Block]) -> frozenset[str]:
-    """The steps whose phases have to be watched at every instant."""
-    found: set[str] = set()
-    for entry in entries:
-        if entry.never is not None:
-            found.update(entry.never.steps)
-        found |= _watched(entry.any_of)
-    return frozenset(found)
 
 
 def run_case(loaded: CaseFile, *, file: str) -> Result:
