@@ -12,7 +12,8 @@ from zenflow_core.limits import SOURCE_DEPTH
 
 WhenData: TypeAlias = Mapping[str, Mapping[str, Any]]
 """`{"steps": {name: {"phase": ..., "outputs": {"parameters": {...}}}}, "parameters": {...}, "flow": {...}}`, values as
-JSON has them. Only what `reads_of` names is looked at; what is missing may be left out."""
+JSON has them; for a property (`Place.PROPERTY`) steps have `attempts`, too. Only what `reads_of` names is looked at;
+what is missing may be left out."""
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,400}")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
@@ -43,6 +44,8 @@ def activation_of(
             notes.append(f"the phase of step {step!r} is not known")
         else:
             one["phase"] = str(phase)
+        if "attempts" in rows.get(step, {}):
+            one["attempts"] = rows[step]["attempts"]
     for step, parameter, read_as in outputs:
         recorded = rows.get(step, {}).get("outputs", {}).get("parameters", {})
         if parameter not in recorded:

@@ -12,6 +12,7 @@ from typing import Final
 
 from zenflow_core.condition_names import (
     MAPS,
+    AttemptsOf,
     ExpressionProblem,
     FlowField,
     OutputOf,
@@ -84,6 +85,8 @@ def _kind(token: Token) -> ReadAs | None:
     match token.reference:
         case PhaseOf() | ParameterOf():
             return ReadAs.TEXT
+        case AttemptsOf():
+            return ReadAs.NUMBER
         case FlowField(name, key):
             return ReadAs.TEXT if key or name not in MAPS else None
         case _:

@@ -15,10 +15,12 @@ MAPS: Final = frozenset({"labels", "annotations"})
 
 
 class Place(StrEnum):
-    """Where a `when` stands; only that of a `finally` step may read `flow.phase`."""
+    """Where a condition stands: that of a step may not read `flow.phase`, and only a property may read attempts."""
 
     STEP = "steps"
     FINALLY = "finally"
+    PROPERTY = "property"
+    """Not a `when` at all: what has to hold in each state of a simulated flow (`zenflow explore --always`)."""
 
 
 class ReadAs(StrEnum):
@@ -43,6 +45,10 @@ class PhaseOf(NamedTuple):
     step: str
 
 
+class AttemptsOf(NamedTuple):
+    step: str
+
+
 class OutputOf(NamedTuple):
     step: str
     parameter: str
@@ -58,7 +64,7 @@ class FlowField(NamedTuple):
     """`.app` or `["app"]` after `flow.labels` and `flow.annotations`, else empty."""
 
 
-Reference: TypeAlias = PhaseOf | OutputOf | ParameterOf | FlowField
+Reference: TypeAlias = PhaseOf | AttemptsOf | OutputOf | ParameterOf | FlowField
 
 
 class Token(NamedTuple):
@@ -92,6 +98,8 @@ def spell(reference: Reference) -> str:
     match reference:
         case PhaseOf(step):
             return f"{spell_step(step)}.phase"
+        case AttemptsOf(step):
+            return f"{spell_step(step)}.attempts"
         case OutputOf(step, parameter):
             tail = f".{parameter}" if is_plain(parameter) else f'["{parameter}"]'
             return f"{spell_step(step)}.outputs.parameters{tail}"
@@ -106,6 +114,8 @@ def canonical(reference: Reference, read_as: ReadAs, step: str | None = None) ->
     match reference:
         case PhaseOf(name):
             return f"steps.{step or _field(name)}.phase"
+        case AttemptsOf(name):
+            return f"steps.{step or _field(name)}.attempts"
         case OutputOf(name, parameter):
             return f"steps.{step or _field(name)}.{read_as.value}.{_field(parameter)}"
         case ParameterOf(name):

@@ -19,6 +19,7 @@ from attrs import frozen
 from zenflow_core.condition_names import (
     IDENTIFIER,
     MAPS,
+    AttemptsOf,
     ExpressionProblem,
     FlowField,
     OutputOf,
@@ -68,6 +69,7 @@ _TOKEN: Final = re.compile(
 _PLAIN_STRING: Final = r'"[^"\\\n]*"|\'[^\'\\\n]*\''
 _NAMED: Final = re.compile(rf"\s*\.\s*(?:`([^`\n]*)`|([A-Za-z0-9_][A-Za-z0-9_.-]*))|\s*\[\s*({_PLAIN_STRING})\s*\]")
 _PHASE: Final = re.compile(r"\s*\.\s*phase(?![A-Za-z0-9_])")
+_ATTEMPTS: Final = re.compile(r"\s*\.\s*attempts(?![A-Za-z0-9_])")
 _OUTPUTS: Final = re.compile(r"\s*\.\s*outputs\s*\.\s*parameters(?![A-Za-z0-9_])")
 _FLOW: Final = re.compile(r"\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _FLOW_KEY: Final = re.compile(rf"\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)(?!\s*\()|\s*\[\s*({_PLAIN_STRING})\s*\]")
@@ -172,7 +174,7 @@ def _read(word: str, text: str, start: int, after: int, names: Names) -> tuple[i
 
 
 def _read_step(text: str, start: int, after: int, names: Names) -> tuple[int, Reference] | ExpressionProblem:
-    named = _longest(text, after, names.steps, (_PHASE, _OUTPUTS))
+    named = _longest(text, after, names.steps, (_PHASE, _OUTPUTS, _ATTEMPTS))
     if named is None:
         return ExpressionProblem(
             "reads 'steps' as a whole", 'name the step: steps.<name>.phase, or steps["<name>"].phase', start + 1
@@ -187,6 +189,9 @@ def _read_step(text: str, start: int, after: int, names: Names) -> tuple[int, Re
     phase = _PHASE.match(text, end)
     if phase is not None:
         return phase.end(), PhaseOf(step)
+    attempts = _ATTEMPTS.match(text, end) if names.place is Place.PROPERTY else None
+    if attempts is not None:
+        return attempts.end(), AttemptsOf(step)
     outputs = _OUTPUTS.match(text, end)
     declared = None if names.outputs is None else names.outputs.get(step, ())
     named = None if outputs is None else _longest(text, outputs.end(), declared, None)
@@ -241,7 +246,7 @@ def _longest(
 
 
 def _read_flow(text: str, start: int, after: int, names: Names) -> tuple[int, Reference] | ExpressionProblem:
-    fields = (*_FLOW_FIELDS, "phase") if names.place is Place.FINALLY else _FLOW_FIELDS
+    fields = (*_FLOW_FIELDS, "phase") if names.place is not Place.STEP else _FLOW_FIELDS
     found = _FLOW.match(text, after)
     if found is None:
         return ExpressionProblem("reads 'flow' as a whole", f"name one of: flow.{', flow.'.join(fields)}", start + 1)

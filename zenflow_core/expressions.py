@@ -27,6 +27,7 @@ from zenflow_core.condition_bounds import refuse_growth
 from zenflow_core.condition_data import WhenData, activation_of, characters
 from zenflow_core.condition_kinds import impossible_phases, is_converted, kinds_of_outputs
 from zenflow_core.condition_names import (
+    AttemptsOf,
     ExpressionProblem,
     FlowField,
     OutputOf,
@@ -176,7 +177,7 @@ def _condition(
     numbers: set[tuple[str, str]] = set()
     for index, token in enumerate(tokens):
         match token.reference:
-            case PhaseOf(step):
+            case PhaseOf(step) | AttemptsOf(step):
                 steps[step] = None
             case OutputOf(step, parameter):
                 steps[step] = None
@@ -225,7 +226,7 @@ def _compile(
             continue
         read_as = kinds.get(index, ReadAs.JSON)
         place = None
-        if isinstance(reference, PhaseOf | OutputOf):
+        if isinstance(reference, PhaseOf | AttemptsOf | OutputOf):
             place = places.setdefault(reference.step, stand_in(len(places)))
         # In brackets, so that what stands beside a hole can never be read as one word with it.
         form = "({})" if token.kind == "hole" else "{}"
@@ -269,10 +270,8 @@ def _environments() -> tuple[Mapping[Place, Any], Any, Any]:
         "flow.labels": texts,
         "flow.annotations": texts,
     }
-    environments = {
-        Place.STEP: cel.NewEnv(variables=variables),
-        Place.FINALLY: cel.NewEnv(variables={**variables, "flow.phase": cel.Type.STRING}),
-    }
+    later = cel.NewEnv(variables={**variables, "flow.phase": cel.Type.STRING})
+    environments = {Place.STEP: cel.NewEnv(variables=variables), Place.FINALLY: later, Place.PROPERTY: later}
     return environments, cel.Type.BOOL, cel.Type.DYN
 
 

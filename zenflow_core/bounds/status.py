@@ -15,10 +15,16 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from zenflow_core.artifact_pod import location_of
 from zenflow_core.bounds.attempts import never_runs, retries
 from zenflow_core.instants import instant
-from zenflow_core.limits import HELD_STEPS_NAMED, INT64_MAX, LABEL_CHARACTERS, MESSAGE_CHARACTERS, PARAMETER_VALUE_BYTES
+from zenflow_core.limits import (
+    HELD_STEPS_NAMED,
+    INT32_MAX,
+    INT64_MAX,
+    LABEL_CHARACTERS,
+    MESSAGE_CHARACTERS,
+    PARAMETER_VALUE_BYTES,
+)
 from zenflow_core.plan import KeyRead, Plan, PlannedStep
 from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
 from zenflow_core.reasons import (
@@ -42,7 +48,7 @@ from zenflow_core.reasons import (
     WaitsFor,
 )
 from zenflow_core.say import say
-from zenflow_core.spec import StepName
+from zenflow_core.spec import OutputArtifact, StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
 from zenflow_core.status import write_flow, write_progress, write_row
 
@@ -139,7 +145,7 @@ def _record(phase: StepPhase, cause: Cause | None, **fields: Any) -> StepRecord:
 def _succeeded(plan: Plan, step: PlannedStep, common: dict[str, Any]) -> StepRecord:
     moved = plan.settings.artifact_image is not None
     artifacts = {
-        made.name: StoredArtifact("0" * 64, INT64_MAX, location_of(made, step=step.name))
+        made.name: StoredArtifact("0" * 64, INT64_MAX, _location(made, step.name))
         for made in (step.output_artifacts if moved else ())
     }
     return _record(
@@ -150,6 +156,12 @@ def _succeeded(plan: Plan, step: PlannedStep, common: dict[str, Any]) -> StepRec
         artifacts=artifacts or None,
         **common,
     )
+
+
+def _location(made: OutputArtifact, step: StepName) -> str:
+    """At least as long as wherever the artifact of any attempt is stored (`artifact_pod.location_of`)."""
+    base = f"s3://{made.s3.bucket}/{made.s3.key}" if made.s3 is not None else "claim:"
+    return f"{base}{_UID}/{step}/{INT32_MAX}/{_UID[:8]}/{made.name}"
 
 
 def _value(path: str) -> OutputValue:
