@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import ROOT, Zenflow
 from zenflow_core.problems import Position, Problem, Severity
 from zenflow_core.styled import plain
+from zenflow_runtime.cli.bounds import duration_text
 from zenflow_runtime.cli.findings import finding_lines
 from zenflow_runtime.cli.reports import github_report
 from zenflow_runtime.cli.validate import CheckedFile
@@ -21,12 +22,13 @@ BAD = HEAD + (
     "metadata: {name: bad}\nspec:\n  steps:\n  - {name: build, type: Manual}\n"
     "  - {name: b, type: Manual,\n     dependencies: [buidl, build, build]}\n"
 )
+BOUNDS = "0 Jobs, 11 API writes, 4 KiB of status, no limit on time (a without timeoutSeconds)"
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\n"
 
 
 def test_a_good_file(zenflow: Zenflow) -> None:
     ran = zenflow("validate", "-", stdin=GOOD)
-    assert (ran.code, ran.out, ran.err) == (0, "<stdin>: ok JobFlow good, 1 step\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, f"<stdin>: ok JobFlow good, 1 step; at most {BOUNDS}\n", "")
 
 
 def test_every_finding_of_every_file_with_its_place(zenflow: Zenflow) -> None:
@@ -137,6 +139,26 @@ def test_json(zenflow: Zenflow) -> None:
         "fix": "did you mean 'build'?",
     }
     assert ran.out == json.dumps(report, indent=2, sort_keys=True) + "\n"
+
+
+def test_json_has_the_bounds_of_each_valid_flow(zenflow: Zenflow) -> None:
+    ran = zenflow("validate", "examples/etl-diamond.yaml", "examples/db-backup.yaml", "-o", "json")
+    found = [file["flows"][0]["bounds"] for file in json.loads(ran.out)["files"]]
+    endless, bounded = found
+    assert (endless["jobs"], bounded["jobs"]) == (12, 13)
+    assert all(each["writes"]["total"] == sum(each["writes"].values()) - each["writes"]["total"] for each in found)
+    assert endless["wallSeconds"] is None
+    steps = ["extract-a", "extract-b", "transform-a", "transform-b", "merge"]
+    assert endless["unbounded"] == [{"steps": steps, "boundedBy": "spec.executionPolicy.activeDeadlineSeconds"}]
+    assert (bounded["wallSeconds"], "unbounded" in bounded) == (2 * 86_400, False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59, "59s"), (60, "1m"), (3_661, "1h1m1s"), (90_000, "1d1h"), (2**31 * 86_400, "2,147,483,648d")],
+)
+def test_times_read_as_kubernetes_prints_them(seconds: int, text: str) -> None:
+    assert duration_text(seconds) == text
 
 
 SARIF = {

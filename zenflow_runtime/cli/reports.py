@@ -10,7 +10,8 @@ from urllib.parse import quote
 from zenflow_core.checks.catalogue import RULES
 from zenflow_core.problems import RULE_TITLES, Problem, Severity
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli.validate import CheckedFile
+from zenflow_runtime.cli.bounds import bounds_json
+from zenflow_runtime.cli.validate import CheckedFile, CheckedFlow
 
 
 def to_json(value: Any) -> str:
@@ -25,7 +26,7 @@ def title_of(rule: str) -> str:
 
 
 def json_report(checked: tuple[CheckedFile, ...]) -> str:
-    """`files[]`: file, valid, flows[], findings[], skipped[]; and `valid`, `version`."""
+    """`files[]`: file, valid, flows[] (with their bounds), findings[], skipped[]; and `valid`, `version`."""
     return to_json(
         {
             "files": [_file(each) for each in checked],
@@ -39,14 +40,16 @@ def _file(checked: CheckedFile) -> dict[str, Any]:
     out: dict[str, Any] = {
         "file": checked.file,
         "valid": checked.valid,
-        "flows": [
-            {"name": flow.name, "namespace": flow.namespace, "steps": flow.steps, "valid": flow.valid}
-            for flow in checked.flows
-        ],
+        "flows": [_flow(flow) for flow in checked.flows],
         "findings": [_finding(each) for each in checked.findings],
         "skipped": [{"kind": each.kind, "name": each.name} for each in checked.skipped],
     }
     return out | {"unread": checked.unread} if checked.unread else out
+
+
+def _flow(flow: CheckedFlow) -> dict[str, Any]:
+    out = {"name": flow.name, "namespace": flow.namespace, "steps": flow.steps, "valid": flow.valid}
+    return out if flow.bounds is None else out | {"bounds": bounds_json(flow.bounds)}
 
 
 def _finding(problem: Problem) -> dict[str, Any]:

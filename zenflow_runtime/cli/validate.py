@@ -6,16 +6,20 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
+from zenflow_core.bounds import Bounds, bounds_of
 from zenflow_core.codec import read_flow
+from zenflow_core.compile import plan_of
+from zenflow_core.plan import Plan
 from zenflow_core.problems import Problem, Severity
 from zenflow_core.spec import JobFlow
 from zenflow_core.styled import Line, Span, Style
 from zenflow_core.validation import examine
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.bounds import bounds_text
 from zenflow_runtime.cli.files import Found, Skipped, Unread, find_flows, name_of, read_file
 from zenflow_runtime.cli.findings import finding_lines, source_lines
 from zenflow_runtime.cli.flows import NoParameter, find_unknown, parse_given, with_values
-from zenflow_runtime.cli.terminal import Terminal
+from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 
 
 @frozen
@@ -27,6 +31,8 @@ class CheckedFlow:
     steps: int
     valid: bool
     parameters: tuple[str, ...] = ()
+    bounds: Bounds | None = None
+    """What it can cost at most; None if it is not valid."""
 
 
 @frozen
@@ -119,12 +125,14 @@ def _check_flow(found: Found, values: Mapping[str, str]) -> tuple[CheckedFlow, t
         return CheckedFlow(name_of(found.data), "", steps=0, valid=False), found.placed(flow)
     examination = examine(with_values(flow, values))
     findings = (*examination.problems, *examination.warnings)
+    plan = plan_of(examination)
     checked = CheckedFlow(
         found.name,
         flow.metadata.namespace or "",
         steps=len(flow.spec.steps) + len(flow.spec.finally_),
         valid=not examination.problems,
         parameters=tuple(each.name for each in flow.spec.parameters),
+        bounds=bounds_of(plan, flow=found.name) if isinstance(plan, Plan) else None,
     )
     return checked, found.placed(findings) if findings else ()
 
@@ -135,11 +143,10 @@ def _text_report(checked: tuple[CheckedFile, ...], terminal: Terminal) -> Iterat
         yield from finding_lines(each.findings, file=each.file, source=source, width=terminal.wrap)
         for flow in each.flows:
             if flow.valid:
-                yield (
-                    Span(f"{each.file}: "),
-                    Span("ok", Style.GOOD),
-                    Span(f" JobFlow {flow.name}, {_count(flow.steps, 'step')}"),
-                )
+                ok = f" JobFlow {flow.name}, {_count(flow.steps, 'step')}"
+                most = "" if flow.bounds is None else f"; at most {bounds_text(flow.bounds)}"
+                line = (Span(f"{each.file}: "), Span("ok", Style.GOOD), Span(ok), Span(most, Style.DIM))
+                yield from wrapped_lines((line,), terminal.wrap)
         for other in each.skipped:
             yield (Span(f"{each.file}: skipped {other.kind} {other.name}".rstrip(), Style.DIM),)
     errors = sum(each.severity is Severity.ERROR for file in checked for each in file.findings)
