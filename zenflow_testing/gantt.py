@@ -163,15 +163,20 @@ def _suspensions(simulation: Simulation, end: Instant) -> dict[str, list[Stretch
     return found
 
 
-def _rows(simulation: Simulation, end: Instant) -> list[_Row]:
+def lives(simulation: Simulation, end: Instant) -> dict[int, tuple[Stretch, ...]]:
+    """Each step's life in parts, by rank, with the times in which somebody kept its Job suspended."""
     suspended = _suspensions(simulation, end)
-    lives = {
+    return {
         step.rank: _without(stretches_of(simulation, step, end), suspended.get(step.name, []))
         for step in simulation.state.plan.steps
     }
+
+
+def _rows(simulation: Simulation, end: Instant) -> list[_Row]:
+    life = lives(simulation, end)
     steps = simulation.state.plan.steps
     if len(steps) <= ROWS:
-        return [_Row(step.name, (step,), lives[step.rank]) for step in steps]
+        return [_Row(step.name, (step,), life[step.rank]) for step in steps]
     level = _levels(steps)
     grouped = families((level[step.rank], step.name, step) for step in steps)
     if len(grouped) > ROWS:
@@ -180,7 +185,7 @@ def _rows(simulation: Simulation, end: Instant) -> list[_Row]:
         _Row(
             _label_of(members),
             tuple(members),
-            tuple(stretch for step in members for stretch in lives[step.rank]),
+            tuple(stretch for step in members for stretch in life[step.rank]),
         )
         for members in grouped
     ]
@@ -269,12 +274,17 @@ ENDS: Final = {
 }
 
 
+def tick(seconds: int, most: int) -> int:
+    """A round number of seconds that divides so many into at most `most` parts."""
+    return next((each for each in _TICKS if seconds / each <= most), seconds)
+
+
 def _axis(total: timedelta, width: int) -> str:
     """Round times along the top, as many as fit, and the end at its end."""
     seconds = max(int(total.total_seconds()), 1)
     end = brief(total)
     shown = list(end.rjust(width))
-    each = next((tick for tick in _TICKS if seconds / tick * _TICK_CELLS <= width), seconds)
+    each = tick(seconds, width // _TICK_CELLS)
     for at in range(0, seconds, each):
         text, cell = brief(timedelta(seconds=at)), at * width // seconds
         if cell + len(text) + 2 <= width - len(end):

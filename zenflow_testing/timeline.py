@@ -140,7 +140,7 @@ def _glyph(entry: Entry) -> tuple[str, Style]:
 
 
 def _gathered(simulation: Simulation, *, full: bool) -> list[_Moved]:
-    wording = _wording(simulation)
+    wording = wording_of(simulation)
     texts = [wording(entry) for entry in simulation.timeline]
     exact = _gather(simulation.timeline, texts, window=timedelta(0), exactly=True)
     if full or len(exact) <= LINES:
@@ -183,7 +183,7 @@ def _common(moved: Sequence[Entry], said: Sequence[str]) -> str:
     return "" if isinstance(moved[0].cause, Admitted | JobComplete) else reason_of(moved[0].cause)
 
 
-def _wording(simulation: Simulation) -> Callable[[Entry], str]:
+def wording_of(simulation: Simulation) -> Callable[[Entry], str]:
     """What to say of a move beyond its phase: instants become times of this flow, a good end its duration."""
     began: dict[str, Entry] = {}
     plan = simulation.state.plan
@@ -268,12 +268,18 @@ def _tallied(simulation: Simulation) -> Iterator[Line]:
 
 def slowest_chain(simulation: Simulation) -> list[str]:
     """The steps that the end waited for, from the first to the last, each with the time it took from being ready."""
+    steps = simulation.state.plan.steps
+    return [f"{steps[rank].name} {brief(spent)}" for rank, spent in critical_path(simulation)]
+
+
+def critical_path(simulation: Simulation) -> list[tuple[int, timedelta]]:
+    """The same by rank: the last to end, what it waited for last, and so on back to the start."""
     state = simulation.state
     ended = [(record.finished_at, -rank) for rank, record in enumerate(state.records) if record.finished_at is not None]
     if not ended:
         return []
     rank = -max(ended)[1]
-    chain: list[str] = []
+    chain: list[tuple[int, timedelta]] = []
     while True:
         step, record = state.plan.steps[rank], state.records[rank]
         assert record.finished_at is not None, "a chain is made of steps that ended"
@@ -282,7 +288,7 @@ def slowest_chain(simulation: Simulation) -> list[str]:
             upstream = tuple(range(state.plan.main))
         before = [(at, -each) for each in upstream if (at := state.records[each].finished_at) is not None]
         since = max(before)[0] if before else simulation.started_at
-        chain.append(f"{step.name} {brief(max(record.finished_at - since, timedelta(0)))}")
+        chain.append((rank, max(record.finished_at - since, timedelta(0))))
         if not before:
             return chain[::-1]
         rank = -max(before)[1]
