@@ -2,11 +2,13 @@
 
 An Event's name is made of the flow's uid, the step, the attempt and the reason,
 so one that is told again (by a second replica, or after a restart) meets the
-first one and is dropped. Nothing waits for an Event, and a flood is cut off.
+first one and is dropped. Nothing waits for an Event, a flood is cut off, and
+Jobs of one flow that are created in quick succession share one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from hashlib import blake2b
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 import anyio
 import structlog
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from zenflow_core.actions import CreateJob
 from zenflow_core.decision import Decision
@@ -25,6 +27,7 @@ from zenflow_core.reasons import (
     Approved,
     AttemptFailed,
     Cause,
+    Instant,
     JobRefused,
     Rejected,
     RetriesExhausted,
@@ -46,6 +49,8 @@ WAITING: Final = 1_000
 """Events that may wait to be sent; beyond that they are dropped."""
 REMEMBERED: Final = 10_000
 """Events that are known to have been sent."""
+GATHER_SECONDS: Final = 5.0
+"""After a flow's Jobs were told of, those that are created so soon after it share one Event."""
 MESSAGE_CHARACTERS: Final = 1_024
 """The API server's limit."""
 _NAME_CHARACTERS: Final = 200
@@ -115,6 +120,27 @@ def created(action: CreateJob) -> Note:
     return Note(_CREATED, text, subject=action.step, attempt=action.attempt)
 
 
+@frozen
+class _Creations:
+    """Jobs of one flow whose creation is to be told in one Event."""
+
+    flow: Flow
+    began: Instant
+    """When the first was created."""
+    notes: list[Note] = field(factory=list)
+
+    @property
+    def note(self) -> Note:
+        """All of them in one, named after the first; as many are told of as there is room for."""
+        first = self.notes[0]
+        if len(self.notes) == 1:
+            return first
+        steps = (
+            note.subject if note.attempt == 1 else f"{note.subject} (attempt {note.attempt})" for note in self.notes
+        )
+        return evolve(first, message=f"created {len(self.notes)} Jobs, of steps {', '.join(steps)}")
+
+
 class EventMode(StrEnum):
     """Which Kubernetes Events are sent."""
 
@@ -145,26 +171,82 @@ class Recorder:
         self._instance = instance
         self._counted = counted
         self._known: dict[str, None] = {}
+        self._gathering: dict[str, _Creations] = {}
+        """What has been gathered, by flow uid, of flows whose Jobs were told of lately."""
+        self._due: deque[tuple[float, str]] = deque()
+        """When that ends for each of them (loop time), the first first."""
+        self._gathers = anyio.Event()
         self._send, self._receive = anyio.create_memory_object_stream[tuple[str, dict[str, Any]]](WAITING)
 
     def tell(self, flow: Flow, note: Note) -> None:
-        """Have this told, unless it has been. Never waits."""
+        """Have this told, unless it has been. Never waits.
+
+        The creation of a Job is told at once, or with others of its flow where some were told of just before.
+        """
         if self._mode is EventMode.FAILURES and note.reason == _CREATED:
             return
         name = _name(flow, note)
         if name in self._known:
             return
-        try:
-            self._send.send_nowait((flow.seen.namespace, self._body(flow, note, name)))
-        except anyio.WouldBlock:
-            self._count("dropped")
-            return
         self._known[name] = None
         if len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
+        now = self._clock.now
+        if note.reason != _CREATED:
+            self._tell_creations(flow.uid)  # in the order of time
+            self._put(flow, note, began=now)
+        elif flow.uid in self._gathering:
+            gathered = self._gathering[flow.uid]
+            if not gathered.notes:
+                self._gathering[flow.uid] = gathered = _Creations(flow, now)
+            gathered.notes.append(note)
+        else:
+            self._put(flow, note, began=now)
+            self._gather(flow, now)
+
+    def _gather(self, flow: Flow, now: Instant) -> None:
+        self._gathering[flow.uid] = _Creations(flow, now)
+        self._due.append((anyio.current_time() + GATHER_SECONDS, flow.uid))
+        self._gathers.set()
+
+    def _tell_creations(self, uid: str) -> bool:
+        """Tell what has been gathered of a flow; False if that is nothing."""
+        gathered = self._gathering.get(uid)
+        if gathered is None or not gathered.notes:
+            return False
+        self._put(gathered.flow, gathered.note, began=gathered.began, count=len(gathered.notes))
+        self._gathering[uid] = _Creations(gathered.flow, gathered.began)
+        return True
+
+    def _put(self, flow: Flow, note: Note, *, began: Instant, count: int = 1) -> None:
+        try:
+            self._send.send_nowait((flow.seen.namespace, self._body(flow, note, began=began, count=count)))
+        except anyio.WouldBlock:
+            self._known.pop(_name(flow, note), None)
+            self._count("dropped")
 
     async def run(self) -> None:
         """Send what there is to tell, for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell_what_is_due)
+            await self._send_all()
+            tasks.cancel_scope.cancel()
+
+    async def _tell_what_is_due(self) -> None:
+        """A flow whose Jobs were told of is gathered for once more, and forgotten when it has nothing more to tell."""
+        while True:
+            if not self._due:
+                self._gathers = anyio.Event()
+                await self._gathers.wait()
+            at, uid = self._due.popleft()
+            await anyio.sleep_until(at)
+            gathered = self._gathering[uid]
+            if self._tell_creations(uid):
+                self._gather(gathered.flow, self._clock.now)
+            else:
+                del self._gathering[uid]
+
+    async def _send_all(self) -> None:
         async for namespace, body in self._receive:
             try:
                 await self._kube.create(EVENT, namespace, body)
@@ -183,10 +265,10 @@ class Recorder:
         if self._counted is not None:
             self._counted(result)
 
-    def _body(self, flow: Flow, note: Note, name: str) -> dict[str, Any]:
-        seen, at = flow.seen, rfc3339(self._clock.now)
+    def _body(self, flow: Flow, note: Note, *, began: Instant, count: int) -> dict[str, Any]:
+        seen = flow.seen
         return {
-            "metadata": {"name": name, "namespace": seen.namespace},
+            "metadata": {"name": _name(flow, note), "namespace": seen.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
@@ -197,9 +279,9 @@ class Recorder:
             "reason": note.reason,
             "message": note.message[:MESSAGE_CHARACTERS],
             "type": note.type,
-            "firstTimestamp": at,
-            "lastTimestamp": at,
-            "count": 1,
+            "firstTimestamp": rfc3339(began),
+            "lastTimestamp": rfc3339(self._clock.now),
+            "count": count,
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
             "reportingInstance": self._instance,

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import structlog
 
-from tests.defects.lives import HANGS, fails, flow, manual, retried, step
+from tests.defects.lives import HANGS, fails, flow, manual, retried, step, succeeds
 from tests.runtime.stage import Stage, going_on, play, settings
 from zenflow_core.version import VERSION
 from zenflow_runtime.events import WAITING, EventMode, Note, Recorder
@@ -55,6 +55,45 @@ def test_one_event_for_each_job_failure_retry_approval_and_end(backend: str) -> 
             assert warned == {"StepRetry", "JobFailed", "JobFlowFailed"}
             about = on.all("Event")[0]["involvedObject"]
             assert (about["kind"], about["name"], about["uid"]) == ("JobFlow", "flow", on.flow()["metadata"]["uid"])
+
+    play(scene, backend)
+
+
+@BACKENDS
+def test_jobs_that_are_created_in_quick_succession_share_an_event(backend: str) -> None:
+    async def scene() -> None:
+        wide = flow(*(step(f"s{n}") for n in range(20)), step("join", *(f"s{n}" for n in range(20))))
+        async with going_on(Stage(wide)) as on, on.operator():
+            await anyio.sleep(4.9)
+            assert len(on.told()) == 1
+            await on.until(on.over)
+            await anyio.sleep(6)
+            first, others, join, end = on.told()
+            assert first.startswith("StepCreated: step s")
+            assert others.startswith("StepCreated: created 19 Jobs, of steps s")
+            assert join.startswith("StepCreated: step join: created Job flow-join-")
+            assert end.startswith("JobFlowCompleted")
+            told = first + others
+            assert all(f" s{n}," in f"{told}," or f" s{n}:" in told for n in range(20))
+            counts = sorted(event["count"] for event in on.all("Event"))
+            assert counts == [1, 1, 1, 19]
+
+    play(scene, backend)
+
+
+@BACKENDS
+def test_what_else_happens_is_told_after_the_creations_before_it(backend: str) -> None:
+    async def scene() -> None:
+        steps = [step("a"), step("b"), manual("ok", "b")]
+        stage = Stage(flow(*steps), runs={"a": [HANGS], "b": [succeeds(1)]})
+        async with going_on(stage) as on, on.operator():
+            await anyio.sleep(4)
+            assert [line.partition(":")[0] for line in on.told()] == [
+                "StepCreated",
+                "StepCreated",
+                "StepPendingApproval",
+                "FlowPaused",
+            ]
 
     play(scene, backend)
 
