@@ -16,7 +16,7 @@ import pytest
 from tests.cli.conftest import Zenflow
 from tests.defects.lives import HANGS, fails, flow, manual, retried, step, succeeds, template
 from tests.runtime.sockets import kubeconfig, served
-from tests.runtime.stage import Stage, going_on, play
+from tests.runtime.stage import Stage, going_on, play, settings
 from zenflow_core.decision import Decision
 from zenflow_core.dump import Dump, read_dump, told
 from zenflow_runtime.cli.fetching import fetch_dump
@@ -132,6 +132,37 @@ def test_a_flow_that_waits_for_another_of_its_group_shows_it() -> None:
             assert isinstance(found.answer, Decision)
             assert [each.name for each in found.answer.state.siblings] == ["first"]
             assert_decides_the_same(read(found.text()))
+
+    play(scene)
+
+
+def test_a_job_that_the_status_knows_and_nobody_has_is_lost() -> None:
+    """It is not made again: the status has its uid."""
+
+    async def scene() -> None:
+        stage = Stage(flow(step("a"), step("b")), runs={"a": [HANGS], "b": [succeeds(5)]})
+        async with going_on(stage) as on:
+            async with on.operator():
+                await on.until(lambda: on.status().get("steps") and on.phases()["b"] == "Succeeded")
+            (row,) = (row for row in on.status()["steps"] if row["name"] == "a")
+            on.cluster.delete("Job", "default", row["jobRef"]["name"])
+            await on.until(lambda: "flow-a" not in on.jobs())
+            found = await made(on)
+            assert isinstance(found.answer, Decision)
+            assert [type(move.cause).__name__ for move in found.answer.moves] == ["JobLost"]
+            assert_decides_the_same(read(found.text()))
+
+    play(scene)
+
+
+def test_pods_that_are_done_are_seen() -> None:
+    async def scene() -> None:
+        stage = Stage(flow(step("a")), runs={"a": [succeeds(5)]}, sync_delay=30)
+        async with going_on(stage) as on, on.operator(settings(eager_completion=False)):
+            await on.until(lambda: any(pod["status"].get("phase") == "Succeeded" for pod in on.all("Pod")))
+            found = await made(on)
+            assert isinstance(found.answer, Decision)
+            assert "NudgeJob" in {type(action).__name__ for action in found.answer.actions}
 
     play(scene)
 

@@ -151,6 +151,8 @@ def test_warnings_travel_with_an_answer_that_lets_in() -> None:
     assert response["allowed"] is True
     assert "spec.steps[0]" in response["warnings"][0]
     assert validated(review(GOOD)).get("warnings") is None
+    labelled = changed(DOUBTFUL, labels={"a": "b"})
+    assert validated(review(labelled, DOUBTFUL, operation="UPDATE")).get("warnings") is None, "nothing new is said"
 
 
 def test_warnings_fit_into_headers() -> None:
@@ -262,14 +264,14 @@ def test_status_codes(method: str, path: str, body: bytes, code: int) -> None:
 def test_a_body_that_claims_no_length_is_bounded_too() -> None:
     sent = 0
 
-    async def endless() -> Any:
+    async def long() -> Any:
         nonlocal sent
-        while True:
+        for _ in range(4 * BODY_BYTES >> 20):
             sent += 1 << 20
             yield b" " * (1 << 20)
 
-    assert anyio.run(lambda: asked("POST", "/validate-jobflow", content=endless())).status_code == 413
-    assert sent < 2 * BODY_BYTES
+    assert anyio.run(lambda: asked("POST", "/validate-jobflow", content=long())).status_code == 413
+    assert sent < 2 * BODY_BYTES, "no more is read than is allowed"
 
 
 def test_half_a_surrogate_pair_is_answered() -> None:
@@ -286,31 +288,27 @@ def test_the_loop_goes_on_while_a_large_flow_is_examined() -> None:
         for n in range(1, 1000)
     ]
     body = review(flow(*steps))
-    longest = 0.0
+    before = time.process_time()
+    assert validated(body)["allowed"] is True
+    assert time.process_time() - before < 5.0
 
-    async def scene() -> tuple[httpx2.Response, float]:
-        nonlocal longest
-        over = anyio.Event()
+    async def scene() -> int:
+        beats = 0
 
-        async def beats() -> None:
-            nonlocal longest
-            while not over.is_set():
-                before = time.perf_counter()
+        async def beat() -> None:
+            nonlocal beats
+            while True:
                 await anyio.sleep(0.001)
-                longest = max(longest, time.perf_counter() - before)
+                beats += 1
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(beats)
-            cpu = time.process_time()
+            tasks.start_soon(beat)
             answer = await asked("POST", "/validate-jobflow", content=body)
-            cpu = time.process_time() - cpu
-            over.set()
-        return answer, cpu
+            tasks.cancel_scope.cancel()
+        assert json.loads(answer.content)["response"]["allowed"] is True
+        return beats
 
-    answer, cpu = anyio.run(scene)
-    assert json.loads(answer.content)["response"]["allowed"] is True
-    assert cpu < 5.0
-    assert longest < cpu / 2, "the loop had to wait for the examination"
+    assert anyio.run(scene) > 5, "the loop had to wait for the examination"
 
 
 def template_of(number: int) -> Any:
