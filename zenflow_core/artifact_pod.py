@@ -17,16 +17,16 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from attrs import evolve, field, frozen
 
+from zenflow_core.artifact_report import ORDERS_ENV
 from zenflow_core.names import ANNOTATION_DEFAULT_CONTAINER, INPUTS_CONTAINER, OUTPUTS_CONTAINER
 from zenflow_core.pod_failure_policy import Obstacle
+from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import main_container
 from zenflow_core.spec import Archive, HttpSource, InputArtifact, KeySelector, OutputArtifact, S3Location
 
-ORDERS_ENV: Final = "ZENFLOW_ARTIFACTS"
-"""The env var with what a container of ours has to do: a JSON list, one entry an artifact."""
-
 INPUTS_DIRECTORY: Final = "/zenflow/inputs"
 OUTPUTS_DIRECTORY: Final = "/zenflow/outputs"
+CLAIM_DIRECTORY: Final = "/zenflow/claim"
 DEFAULT_INPUT_DIRECTORY: Final = "/tmp/artifacts"
 """Where an input artifact without a `path` is found, below its name."""
 
@@ -53,13 +53,44 @@ class ClaimFile:
 
 Place: TypeAlias = S3Location | HttpSource | ClaimFile
 
+_UID_CHARACTERS: Final = 36
+_LONGEST_ATTEMPT: Final = 999_999
+"""An attempt's number stands in the place of what it stores; no step comes to a million."""
+_OWN_CHARACTERS: Final = 8
+"""The name of a place that one run of `zenflow-outputs` makes for itself."""
 _S3: Final = "s3://"
 _CLAIM: Final = "claim:"
 
 
-def location_of(made: OutputArtifact, *, step: str) -> str:
-    """Where an output artifact is to be stored, as its report and the status say it."""
-    return f"{_S3}{made.s3.bucket}/{made.s3.key}" if made.s3 is not None else f"{_CLAIM}{step}/{made.name}"
+@frozen
+class Run:
+    """The attempt that a Pod is made for. What it stores is told from what any other stores."""
+
+    flow_uid: str
+    step: str
+    attempt: int
+
+
+def location_of(made: OutputArtifact, run: Run) -> str:
+    """Where an output artifact is to be stored, as its order says it.
+
+    One that ends in `/` is a directory of the attempt, in which each Pod makes
+    a place of its own: on the claim always, in S3 if the key ends so. What has
+    been stored is reported with its full location.
+    """
+    if made.s3 is None:
+        return f"{_CLAIM}{run.step}/{run.attempt}/"
+    return f"{_S3}{made.s3.bucket}/{_key(made.s3, run)}"
+
+
+def longest_location(made: OutputArtifact, *, step: str) -> str:
+    """The longest location that an output artifact can be reported with."""
+    location = location_of(made, Run("0" * _UID_CHARACTERS, step, _LONGEST_ATTEMPT))
+    return f"{location}{'0' * _OWN_CHARACTERS}/{made.name}" if location.endswith("/") else location
+
+
+def _key(s3: S3Location, run: Run) -> str:
+    return f"{s3.key}{run.flow_uid}/{run.step}/{run.attempt}/" if s3.key.endswith("/") else s3.key
 
 
 def place_of(location: str, made: OutputArtifact) -> S3Location | ClaimFile | None:
@@ -80,6 +111,7 @@ class Located:
     sha256: str | None = None
     size_bytes: int | None = None
     archive: Archive | None = None
+    """How it is packed. We have packed it, so that the one thing at its top is the artifact."""
 
 
 @frozen
@@ -93,7 +125,7 @@ class Carried:
 def carry_artifacts(
     pod_spec: Mapping[str, Any],
     *,
-    step: str,
+    run: Run,
     inputs: Sequence[InputArtifact],
     outputs: Sequence[OutputArtifact],
     image: str,
@@ -103,9 +135,8 @@ def carry_artifacts(
     """The Pod spec whose main container finds its input artifacts and whose output artifacts are stored.
 
     `located` says by name where inputs with `from` are, None if one is optional
-    and was never made; one that is not named is taken from the flow's claim, at
-    `<step>/<artifact>`. An output without `s3` goes there, too, never packed:
-    what is on the claim is mounted, not copied. An input that is optional and
+    and was never made. An output without `s3` goes to the flow's claim, never
+    packed: what is there is mounted, not copied. An input that is optional and
     not there is an empty directory.
 
     `pod_spec` has to be free of `artifact_obstacles`. It is shared, not changed.
@@ -131,8 +162,12 @@ def carry_artifacts(
         mounts.append({"name": INPUTS_CONTAINER, "mountPath": path, "subPath": wanted.name})
         order = {"name": wanted.name, "to": f"{INPUTS_DIRECTORY}/{wanted.name}", "optional": wanted.optional}
         order |= _place(found.place, number=number, env=input_env)
-        order |= {"sha256": found.sha256, "size": found.size_bytes} if found.sha256 else {}
-        order |= {"archive": _archive(found.archive)} if found.archive else {}
+        order |= {"sha256": found.sha256} if found.sha256 is not None else {}
+        order |= {"size": found.size_bytes} if found.size_bytes is not None else {}
+        if wanted.size_limit is not None:
+            order |= {"limit": int(parse_quantity(wanted.size_limit) or 0)}
+        if found.archive is not None:
+            order |= {"archive": _archive(found.archive) | {"whole": wanted.from_ is not None}}
         fetches.append(order)
     stores: list[dict[str, Any]] = []
     output_env: list[dict[str, Any]] = []
@@ -146,16 +181,16 @@ def carry_artifacts(
         read_at = f"{OUTPUTS_DIRECTORY}/{number}"
         output_mounts.append({**mount, "mountPath": read_at, "readOnly": True})
         below = made.path.rstrip("/")[len(str(mount["mountPath"]).rstrip("/")) :]
-        order = {"name": made.name, "from": read_at + below, "optional": made.optional}
-        order |= {"location": location_of(made, step=step)}
+        order = {"name": made.name, "root": read_at, "from": read_at + below, "optional": made.optional}
+        order |= {"location": location_of(made, run), "entry": made.path.rstrip("/").rpartition("/")[2]}
         if made.s3 is not None:
-            order |= _place(made.s3, number=number, env=output_env)
+            order |= _place(evolve(made.s3, key=_key(made.s3, run)), number=number, env=output_env)
             order |= {"archive": _archive(made.archive or Archive())}
         else:
-            order |= {"claim": f"/zenflow/claim/{step}/{made.name}"}
+            order |= {"claim": f"{CLAIM_DIRECTORY}/{run.step}/{run.attempt}/"}
         stores.append(order)
     if any("claim" in order for order in stores):
-        output_mounts.append({"name": _CLAIM_VOLUME, "mountPath": "/zenflow/claim"})
+        output_mounts.append({"name": _CLAIM_VOLUME, "mountPath": CLAIM_DIRECTORY})
 
     main["volumeMounts"] = mounts
     init = list(pod_spec.get("initContainers") or ())
@@ -179,6 +214,8 @@ def carry_artifacts(
         changed["initContainers"] = init
     if volumes:
         changed["volumes"] = volumes
+    if any("claim" in order for order in stores):
+        changed["securityContext"] = _sharing(pod_spec.get("securityContext") or {})
     return Carried(changed, {ANNOTATION_DEFAULT_CONTAINER: name} if stores else {})
 
 
@@ -280,11 +317,13 @@ class _Pod:
             "name": name,
             "image": image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["zenflow-artifacts"],
-            "args": ["fetch" if name == INPUTS_CONTAINER else "store"],
+            "command": ["python3", "-m", "zenflow_runtime.artifacts"],
+            "args": ["inputs" if name == INPUTS_CONTAINER else "outputs"],
             "env": [{"name": ORDERS_ENV, "value": text}, *env],
             "resources": _RESOURCES,
             "securityContext": self._security(),
+            # A message is always left; without one the program could not even start, and its log says why.
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [*mounts, *hidden],
         }
 
@@ -308,21 +347,30 @@ class _Pod:
 
 
 def _source(wanted: InputArtifact, located: Mapping[str, Located | None]) -> Located | None:
-    if wanted.name in located:
-        return located[wanted.name]
     place = wanted.s3 or wanted.http
-    if place is not None:
-        return Located(place)
-    assert wanted.from_ is not None, "validation wants one source for each input artifact"
-    step, slash, artifact = wanted.from_.partition("/")
-    return Located(ClaimFile(f"{step}/{artifact if slash else wanted.name}"))
+    if place is None:
+        return located[wanted.name]
+    return Located(place, wanted.sha256, archive=wanted.archive)
+
+
+def _sharing(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The Pod's security context by which our container may write to the claim.
+
+    A file system of a new volume belongs to root, and we are not root. The group
+    is the same in all steps that do not choose their own.
+    """
+    if context.get("fsGroup") is not None:
+        return dict(context)
+    return {"fsGroupChangePolicy": "OnRootMismatch", **context, "fsGroup": _UNPRIVILEGED_USER}
 
 
 def _place(place: Place, *, number: int, env: list[dict[str, Any]]) -> dict[str, Any]:
     """The place as an order has it; credentials become env vars, of which it only has the names."""
     match place:
-        case HttpSource(url, headers):
-            return {"http": {"url": url, "headers": dict(headers)}}
+        case HttpSource():
+            page: dict[str, Any] = {"url": place.url, "headers": dict(place.headers)}
+            _certificates(page, place.ca_config_map_ref, variable=f"ZENFLOW_HTTP_{number}_CA", env=env)
+            return {"http": page}
         case S3Location():
             where: dict[str, Any] = {"bucket": place.bucket, "key": place.key}
             where |= {"endpoint": place.endpoint} if place.endpoint else {}
@@ -336,11 +384,20 @@ def _place(place: Place, *, number: int, env: list[dict[str, Any]]) -> dict[str,
                 if selector is not None:
                     where[key] = f"ZENFLOW_S3_{number}_{variable}"
                     env.append({"name": where[key], "valueFrom": {"secretKeyRef": _selector(selector)}})
+            _certificates(where, place.ca_config_map_ref, variable=f"ZENFLOW_S3_{number}_CA", env=env)
             return {"s3": where}
         case ClaimFile():
             raise AssertionError("what is on the claim is mounted, not fetched")
         case never:
             assert_never(never)
+
+
+def _certificates(
+    where: dict[str, Any], selector: KeySelector | None, *, variable: str, env: list[dict[str, Any]]
+) -> None:
+    if selector is not None:
+        where["caEnv"] = variable
+        env.append({"name": variable, "valueFrom": {"configMapKeyRef": _selector(selector)}})
 
 
 def _selector(selector: KeySelector) -> dict[str, Any]:

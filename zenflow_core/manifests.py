@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from zenflow_core.artifact_pod import Located, carry_artifacts
+from zenflow_core.artifact_pod import Located, Run, carry_artifacts
 from zenflow_core.names import (
     ANNOTATION_FLOW,
     ANNOTATION_STEP,
@@ -123,7 +123,7 @@ def build_job(
     if artifact_image is not None and (step.input_artifacts or step.output_artifacts):
         carried = carry_artifacts(
             pod_spec,
-            step=step.name,
+            run=Run(flow.uid, step.name, attempt),
             inputs=step.input_artifacts,
             outputs=step.output_artifacts,
             image=artifact_image,

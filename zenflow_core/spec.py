@@ -127,8 +127,11 @@ class OutputParameter:
 
 @frozen
 class HttpSource:
+    """A page of a web server, and the ConfigMap with its authority's certificate if that is no public one."""
+
     url: str
     headers: Mapping[str, str] = field(factory=dict)
+    ca_config_map_ref: KeySelector | None = None
 
 
 @frozen
@@ -143,6 +146,7 @@ class S3Location:
     secret_access_key_secret_ref: KeySelector | None = None
     session_token_secret_ref: KeySelector | None = None
     force_path_style: bool | None = None
+    ca_config_map_ref: KeySelector | None = None
 
 
 @frozen
@@ -161,6 +165,9 @@ class InputArtifact:
     http: HttpSource | None = None
     s3: S3Location | None = None
     optional: bool = False
+    sha256: str | None = None
+    archive: Archive | None = None
+    size_limit: str | None = None
 
 
 @frozen

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from zenflow_core.artifact_pod import ORDERS_ENV
-from zenflow_core.artifact_report import write_report
+from zenflow_core.artifact_report import ORDERS_ENV, ExitCode, StoredArtifact, write_report
 from zenflow_core.names import INPUTS_CONTAINER, OUTPUTS_CONTAINER
-from zenflow_core.reasons import StoredArtifact
 
-UPLOAD_EXIT_CODE = 1
-"""How `zenflow-outputs` ends when it cannot store something."""
+UPLOAD_EXIT_CODE = ExitCode.UNAVAILABLE
+"""How `zenflow-outputs` ends where an outcome says that it could not store something."""
 
 
 def orders_of(pod_spec: Mapping[str, Any], container: str) -> list[dict[str, Any]]:
@@ -43,7 +41,9 @@ def moves_artifacts(pod_spec: Mapping[str, Any]) -> bool:
 def stored_by(flow_uid: str, step: str, attempt: int, *, order: Mapping[str, Any]) -> StoredArtifact:
     """How that attempt stores the artifact that the order is about, unless its outcome says otherwise."""
     digest = sha256("\0".join((flow_uid, step, str(attempt), order["name"])).encode()).hexdigest()
-    return StoredArtifact(digest, 1 + int(digest[:5], 16), order["location"])
+    location = order["location"]
+    own = f"{digest[:8]}/{order['name']}" if location.endswith("/") else ""
+    return StoredArtifact(digest, 1 + int(digest[:5], 16), location + own)
 
 
 def report_of(
@@ -68,5 +68,6 @@ def report_of(
         if found is not None:
             stored[name] = found
         elif not order["optional"]:
-            return UPLOAD_EXIT_CODE, f"artifact {name}: there is nothing at its path"
+            fix = "let the step write it, or make the artifact optional"
+            return ExitCode.NOTHING_THERE, f"artifact {name}: there is nothing at its path; fix: {fix}"
     return 0, write_report(stored)

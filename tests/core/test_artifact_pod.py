@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zenflow_core.artifact_pod import Carried, ClaimFile, Located, artifact_obstacles, carry_artifacts
+from zenflow_core.artifact_pod import Carried, ClaimFile, Located, Run, artifact_obstacles, carry_artifacts
 from zenflow_core.reading import main_container
 from zenflow_core.spec import (
     Archive,
@@ -61,7 +61,7 @@ def carried(
     before = copy.deepcopy(given)
     found = carry_artifacts(
         given,
-        step="train",
+        run=Run("0a-uid", "train", 2),
         inputs=inputs,
         outputs=outputs,
         image="zenflow:1",
@@ -96,8 +96,8 @@ def test_an_output_moves_main_before_the_upload() -> None:
                 "name": "zenflow-outputs",
                 "image": "zenflow:1",
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["zenflow-artifacts"],
-                "args": ["store"],
+                "command": ["python3", "-m", "zenflow_runtime.artifacts"],
+                "args": ["outputs"],
                 "env": [found.pod_spec["containers"][0]["env"][0], *CREDENTIALS],
                 "resources": {
                     "requests": {"cpu": "50m", "memory": "64Mi"},
@@ -110,6 +110,7 @@ def test_an_output_moves_main_before_the_upload() -> None:
                     "runAsNonRoot": True,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
                     {
                         "name": "zenflow-outputs",
@@ -130,7 +131,9 @@ def test_an_output_moves_main_before_the_upload() -> None:
     assert orders(found.pod_spec["containers"][0]) == [
         {
             "name": "model",
+            "root": "/zenflow/outputs/0",
             "from": "/zenflow/outputs/0/model.bin",
+            "entry": "model.bin",
             "optional": False,
             "location": "s3://models/nightly/model.tar.gz",
             "s3": S3_ORDER,
@@ -162,7 +165,7 @@ def test_an_input_is_fetched_before_main() -> None:
         ],
     }
     fetch = found.pod_spec["initContainers"][1]
-    assert fetch["args"] == ["fetch"]
+    assert fetch["args"] == ["inputs"]
     assert [each["name"] for each in fetch["env"][1:]] == [
         "ZENFLOW_S3_1_ACCESS_KEY_ID",
         "ZENFLOW_S3_1_SECRET_ACCESS_KEY",
@@ -181,7 +184,7 @@ def test_an_input_is_fetched_before_main() -> None:
             "s3": json.loads(json.dumps(S3_ORDER).replace("S3_0", "S3_1")),
             "sha256": "ab" * 32,
             "size": 7,
-            "archive": {"format": "zip", "compression": "none"},
+            "archive": {"format": "zip", "compression": "none", "whole": True},
         },
     ]
 
@@ -193,7 +196,8 @@ def test_kubernetes_expands_nothing_in_orders() -> None:
 
 def test_what_is_on_the_claim_is_mounted_and_not_fetched() -> None:
     found = carried(
-        inputs=(InputArtifact("data", "/in", from_="fetch/rows"), InputArtifact("log", "/log", from_="fetch"))
+        inputs=(InputArtifact("data", "/in", from_="fetch/rows"), InputArtifact("log", "/log", from_="fetch/log")),
+        located={"data": Located(ClaimFile("fetch/2/0a/rows")), "log": Located(ClaimFile("fetch/2/0a/log"))},
     )
     assert found.pod_spec == pod(
         containers=[
@@ -201,8 +205,8 @@ def test_what_is_on_the_claim_is_mounted_and_not_fetched() -> None:
                 "name": "main",
                 "image": "busybox:1.36",
                 "volumeMounts": [
-                    {"name": "zenflow-artifacts", "mountPath": "/in", "subPath": "fetch/rows", "readOnly": True},
-                    {"name": "zenflow-artifacts", "mountPath": "/log", "subPath": "fetch/log", "readOnly": True},
+                    {"name": "zenflow-artifacts", "mountPath": "/in", "subPath": "fetch/2/0a/rows", "readOnly": True},
+                    {"name": "zenflow-artifacts", "mountPath": "/log", "subPath": "fetch/2/0a/log", "readOnly": True},
                 ],
             }
         ],
@@ -224,12 +228,65 @@ def test_an_output_without_a_store_goes_to_the_claim() -> None:
     assert orders(store) == [
         {
             "name": "rows",
+            "root": "/zenflow/outputs/0",
             "from": "/zenflow/outputs/0/rows",
+            "entry": "rows",
             "optional": False,
-            "location": "claim:train/rows",
-            "claim": "/zenflow/claim/train/rows",
+            "location": "claim:train/2/",
+            "claim": "/zenflow/claim/train/2/",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        pytest.param(None, {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}, id="a group of ours"),
+        pytest.param({"fsGroup": 7}, {"fsGroup": 7}, id="the template's group"),
+        pytest.param(
+            {"runAsUser": 5, "fsGroupChangePolicy": "Always"},
+            {"runAsUser": 5, "fsGroup": 65532, "fsGroupChangePolicy": "Always"},
+            id="what else the template says",
+        ),
+    ],
+)
+def test_who_writes_to_the_claim_may(given: dict[str, Any] | None, then: dict[str, Any]) -> None:
+    outputs = (OutputArtifact("rows", "/out/rows"),)
+    found = carried(pod(securityContext=given) if given else pod(), outputs=outputs)
+    assert found.pod_spec["securityContext"] == then
+
+
+def test_who_writes_to_no_claim_keeps_the_group() -> None:
+    assert "securityContext" not in carried(outputs=(OutputArtifact("rows", "/out/rows", s3=S3),)).pod_spec
+
+
+def test_an_attempt_has_a_place_of_its_own_where_the_key_is_a_directory() -> None:
+    found = carried(outputs=(OutputArtifact("rows", "/out/rows", s3=S3Location("b", "nightly/")),))
+    (order,) = orders(found.pod_spec["containers"][0])
+    assert order["s3"]["key"] == "nightly/0a-uid/train/2/"
+    assert order["location"] == "s3://b/nightly/0a-uid/train/2/"
+
+
+def test_what_an_input_says_of_itself_is_passed_on() -> None:
+    found = carried(
+        inputs=(
+            InputArtifact(
+                "data",
+                s3=S3Location("b", "k", ca_config_map_ref=KeySelector("authority", "ca.crt")),
+                sha256="ab" * 32,
+                archive=Archive(),
+                size_limit="2Gi",
+            ),
+            InputArtifact("page", http=HttpSource("https://example.com", {}, KeySelector("authority", "ca.crt"))),
+        )
+    )
+    fetch = found.pod_spec["initContainers"][0]
+    data, page = orders(fetch)
+    assert (data["sha256"], data["limit"], data["s3"]["caEnv"]) == ("ab" * 32, 2 << 30, "ZENFLOW_S3_0_CA")
+    assert data["archive"] == {"format": "tar", "compression": "none", "whole": False}
+    assert page["http"]["caEnv"] == "ZENFLOW_HTTP_1_CA"
+    reference = {"configMapKeyRef": {"name": "authority", "key": "ca.crt"}}
+    assert [each["valueFrom"] for each in fetch["env"][1:]] == [reference, reference]
 
 
 @pytest.mark.parametrize(

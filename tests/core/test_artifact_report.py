@@ -6,15 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 
 from tests.core.drawn import texts
-from zenflow_core.artifact_pod import ClaimFile, location_of, place_of
-from zenflow_core.artifact_report import largest_report, read_report, write_report
+from zenflow_core.artifact_pod import ClaimFile, Run, location_of, longest_location, place_of
+from zenflow_core.artifact_report import StoredArtifact, largest_report, read_report, write_report
 from zenflow_core.limits import INT64_MAX
 from zenflow_core.observation import Absent, Lookup, Present
 from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
-from zenflow_core.artifact_report import StoredArtifact
 from zenflow_core.spec import KeySelector, OutputArtifact, S3Location
 from zenflow_core.termination import Messages, read_messages
 
@@ -98,15 +98,31 @@ S3 = S3Location("models", "nightly/a b.bin", region="eu-1", access_key_id_secret
 
 
 @pytest.mark.parametrize(
-    ("made", "location"),
+    ("made", "location", "own", "place"),
     [
-        pytest.param(OutputArtifact("model", "/out/m", s3=S3), "s3://models/nightly/a b.bin", id="in S3"),
-        pytest.param(OutputArtifact("model", "/out/m"), "claim:train/model", id="on the flow's claim"),
+        pytest.param(OutputArtifact("model", "/out/m", s3=S3), "s3://models/nightly/a b.bin", "", S3, id="in S3"),
+        pytest.param(
+            OutputArtifact("model", "/out/m", s3=evolve(S3, key="runs/")),
+            "s3://models/runs/uid/train/2/",
+            "0a/model",
+            evolve(S3, key="runs/uid/train/2/0a/model"),
+            id="in a directory of S3",
+        ),
+        pytest.param(
+            OutputArtifact("model", "/out/m"),
+            "claim:train/2/",
+            "0a/model",
+            ClaimFile("train/2/0a/model"),
+            id="on the flow's claim",
+        ),
     ],
 )
-def test_a_location_stands_for_its_place(made: OutputArtifact, location: str) -> None:
-    assert location_of(made, step="train") == location
-    assert place_of(location, made) == (made.s3 or ClaimFile("train/model"))
+def test_a_location_stands_for_its_place(
+    made: OutputArtifact, location: str, own: str, place: S3Location | ClaimFile
+) -> None:
+    assert location_of(made, Run("uid", "train", 2)) == location
+    assert place_of(location + own, made) == place
+    assert len(location + own) <= len(longest_location(made, step="train"))
 
 
 @pytest.mark.parametrize(

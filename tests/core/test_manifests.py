@@ -12,6 +12,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zenflow_core.artifact_pod import ClaimFile, Located
 from zenflow_core.manifests import Unbuildable, build_job, build_resource, owner_reference, secret_references
 from zenflow_core.names import (
     ANNOTATION_FLOW,
@@ -388,7 +389,8 @@ def test_without_an_image_artifacts_leave_no_trace() -> None:
 
 def test_with_an_image_artifacts_are_carried() -> None:
     given_step = step(input_artifacts=(InputArtifact("data", "/in", from_="fetch/data"),))
-    job = build_job(given_step, FLOW, 1, values={}, artifact_image="zenflow:1")
+    located = {"data": Located(ClaimFile("fetch/1/0a/data"))}
+    job = build_job(given_step, FLOW, 1, values={}, artifact_image="zenflow:1", located=located)
     assert isinstance(job, dict)
     assert job["spec"]["template"]["spec"]["volumes"] == [
         {"name": "zenflow-artifacts", "persistentVolumeClaim": {"claimName": "nightly-zenflow-artifacts"}}

@@ -76,7 +76,7 @@ def test_the_claim_is_made_first_and_mounted() -> None:
     assert {"name": "zenflow-artifacts", "persistentVolumeClaim": {"claimName": "nightly-zenflow-artifacts"}} in pod[
         "volumes"
     ]
-    assert rows(run)["build"]["outputs"]["artifacts"][0]["location"] == "claim:build/app"
+    assert rows(run)["build"]["outputs"]["artifacts"][0]["location"].startswith("claim:build/1/")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_failed_upload_is_named() -> None:
     full = ScriptedEnding(timedelta(seconds=5), upload_failure="the bucket does not exist")
     run = played(builds(uses(), s3=S3), scripted(build=(full, full)))
     assert rows(run)["build"]["reason"] == "RetriesExhausted"
-    assert "zenflow-outputs exited with 1: the bucket does not exist; Job has reached" in rows(run)["build"]["message"]
+    assert "zenflow-outputs exited with 15: the bucket does not exist; Job has reached" in rows(run)["build"]["message"]
     assert "outputs" not in rows(run)["build"]
 
 

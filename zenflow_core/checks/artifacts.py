@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles, location_of
+from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles, longest_location
 from zenflow_core.artifact_report import largest_report
 from zenflow_core.checks.finding import mapping
 from zenflow_core.checks.policies import Carrier
@@ -12,8 +12,10 @@ from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
 from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
 from zenflow_core.checks.templates import where_used
+from zenflow_core.limits import INT64_MAX
+from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
-from zenflow_core.spec import InputArtifact, OutputArtifact, S3Location
+from zenflow_core.spec import InputArtifact, KeySelector, OutputArtifact, S3Location
 
 
 def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
@@ -53,7 +55,7 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
 
 def _check_report(outputs: tuple[OutputArtifact, ...], step: str, path: str, report: Report) -> None:
     """What the Pod will say about its artifacts has to fit into one termination message."""
-    size = largest_report({made.name: location_of(made, step=step) for made in outputs})
+    size = largest_report({made.name: longest_location(made, step=step) for made in outputs})
     if size > TERMINATION_MESSAGE_BYTES:
         what = (
             f"the report on {len(outputs)} artifacts may have {size} bytes with their names and locations, "
@@ -112,8 +114,27 @@ def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
         if "{{" not in url and "${" not in url and not _is_http(url):
             what = f"{shown(url)} is no http or https URL"
             report.add("ZF706", f"{where}.http.url", what, "write a URL that begins with https://")
+        _check_ca(artifact.http.ca_config_map_ref, f"{where}.http", report)
     if artifact.s3 is not None:
         _check_s3(artifact.s3, f"{where}.s3", report)
+        if artifact.s3.key.endswith("/"):
+            what = f"{shown(artifact.s3.key)} is a directory, and an input is one object"
+            report.add("ZF707", f"{where}.s3.key", what, "write the key of the object, without '/' at its end")
+    if artifact.from_ is not None:
+        for name, value in (("archive", artifact.archive), ("sha256", artifact.sha256)):
+            if value is not None:
+                what = f"{name} is given for an artifact of another step, which is known by what that step has stored"
+                report.add("ZF702", f"{where}.{name}", what, "remove it")
+    if artifact.sha256 is not None and not _is_digest(artifact.sha256):
+        what = f"{shown(artifact.sha256)} is no SHA-256 digest"
+        report.add("ZF713", f"{where}.sha256", what, "write its 64 hexadecimal digits, in small letters")
+    if artifact.size_limit is not None and not 0 < (parse_quantity(artifact.size_limit) or 0) <= INT64_MAX:
+        what = f"{shown(artifact.size_limit)} is no number of bytes"
+        report.add("ZF713", f"{where}.sizeLimit", what, "write a quantity above 0, such as 10Gi")
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def _is_http(url: str) -> bool:
@@ -128,6 +149,14 @@ def _check_s3(s3: S3Location, where: str, report: Report) -> None:
     for name, value in (("bucket", s3.bucket), ("key", s3.key)):
         if not value.strip():
             report.add("ZF707", f"{where}.{name}", f"the S3 location has no {name}", f"add its {name}")
+    parts = s3.key.strip("/").split("/")
+    if s3.key.strip() and (s3.key.startswith("/") or not set(parts).isdisjoint(("", ".", ".."))):
+        what = f"{shown(s3.key)} has an empty part, '.' or '..', which not every store takes"
+        report.add("ZF707", f"{where}.key", what, "write names with one '/' between them")
+    if s3.endpoint is not None and not _is_endpoint(s3.endpoint):
+        what = f"{shown(s3.endpoint)} is no address of a store"
+        report.add("ZF707", f"{where}.endpoint", what, "write a URL such as https://minio.storage:9000")
+    _check_ca(s3.ca_config_map_ref, where, report)
     if (s3.access_key_id_secret_ref is None) is not (s3.secret_access_key_secret_ref is None):
         what = "only one of accessKeyIDSecretRef and secretAccessKeySecretRef is given"
         report.add("ZF707", where, what, "give both, or none for anonymous access")
@@ -138,6 +167,22 @@ def _check_s3(s3: S3Location, where: str, report: Report) -> None:
     ):
         if ref is not None and not (ref.name and ref.key):
             report.add("ZF409", f"{where}.{name}", "the Secret reference lacks its name or key", "give both")
+
+
+def _is_endpoint(text: str) -> bool:
+    """A URL without a path, or a host and perhaps a port, which means https."""
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain and port_is_fine and " " not in text
+
+
+def _check_ca(ref: KeySelector | None, where: str, report: Report) -> None:
+    if ref is not None and not (ref.name and ref.key):
+        report.add("ZF409", f"{where}.caConfigMapRef", "the ConfigMap reference lacks its name or key", "give both")
 
 
 def _check_from(source: str, row: int, graph: Graph, where: str, report: Report) -> None:

@@ -170,12 +170,16 @@ RULES: Final[Mapping[str, RuleInfo]] = {
     ),
     # artifacts
     "ZF701": _error("artifact-path", "An artifact's path is not absolute, or has a `..` segment.", "Correct it."),
-    "ZF702": _error("artifact-source", "An input artifact has no source, or more than one.", "Keep one."),
+    "ZF702": _error(
+        "artifact-source",
+        "An input artifact has not exactly one source, or something that does not go with it.",
+        "Keep one, and what belongs to it.",
+    ),
     "ZF703": _error("artifact-from", "`from` is not of the form `step/artifact`.", "Write both."),
     "ZF704": _error("artifact-unknown", "`from` names a step or an artifact that does not exist.", "Correct it."),
     "ZF705": _error("artifact-not-upstream", "`from` names a step that this one does not wait for.", "Depend on it."),
     "ZF706": _error("artifact-url", "The URL of an artifact is no http or https URL.", "Correct it."),
-    "ZF707": _error("artifact-s3", "An S3 location lacks its bucket, key or a credential.", "Complete it."),
+    "ZF707": _error("artifact-s3", "An S3 location lacks a part, or a part of it is wrong.", "Follow the message."),
     "ZF708": _error(
         "artifact-container",
         "The template of a step with output artifacts does not fit: one regular container, without probes and hooks.",
@@ -192,6 +196,11 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "artifact-unmoved",
         "A step has artifacts, and the operator that is to run the flow moves none.",
         "Take them out, or start the operator with `--artifact-image`.",
+    ),
+    "ZF713": _error(
+        "artifact-bounds",
+        "`sha256` or `sizeLimit` of an input artifact cannot be read.",
+        "Write 64 hexadecimal digits, or a quantity above 0.",
     ),
     # resources and size
     "ZF801": _error(

@@ -133,7 +133,8 @@ def _ranges(
 ) -> Iterator[memoryview]:
     def fetch(start: int) -> memoryview:
         end = min(size, start + CHUNK_BYTES)
-        options: Any = {"range": (start, end)} | ({"if_match": e_tag} if e_tag else {})
+        options: Any = {"range": (start, end)} if size > CHUNK_BYTES else {}
+        options |= {"if_match": e_tag} if e_tag else {}
         found: memoryview = patience.trying(
             lambda: _asking(place, lambda: memoryview(obstore.get(store, place.key, options=options).bytes()))
         )

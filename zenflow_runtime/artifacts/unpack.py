@@ -8,6 +8,7 @@ is left out in silence: owners, and setuid, setgid and sticky bits.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
@@ -87,6 +88,10 @@ def unpack_zip(path: str, into: NewTree, *, whole: bool, limits: Limits) -> None
             with zipfile.ZipFile(file) as archive:
                 _unzip(archive, _Budget(into, limits, whole=whole))
     except (*_BROKEN, RuntimeError) as error:  # RuntimeError: it is encrypted
+        raise _broken(error) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning, which a broken list names
+            raise
         raise _broken(error) from None
 
 
