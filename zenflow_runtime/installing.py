@@ -224,6 +224,7 @@ def _pod(installation: Installation) -> Manifest:
         pod["volumes"] = [volume]
         container = pod["containers"][0]
         container["volumeMounts"] = [mount]
+        container |= hooked.lifecycle(installation.webhook)
         container["ports"].append({"name": "webhook", "containerPort": WEBHOOK_PORT})
     if installation.replicas > 1:
         pod["topologySpreadConstraints"] = [

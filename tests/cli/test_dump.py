@@ -258,6 +258,7 @@ def test_the_command_writes_a_file_that_can_be_explained(zenflow: Zenflow, tmp_p
         (("dump", "flow", "-n", "elsewhere"), 4, "namespace 'elsewhere' has no JobFlow 'flow'"),
         (("dump", "flow", "--context", "y"), 2, "has no context 'y'"),
         (("dump", "flow", "-o", "/nonexistent/file"), 2, "cannot write /nonexistent/file"),
+        (("dump", "@latest", "--operator", "http://localhost:1"), 2, "name the flow"),
         (("dump", "flow", "--operator", "localhost"), 2, "'localhost' is no address"),
         (("dump", "flow", "--operator", "http://127.0.0.1:1"), 5, "no operator answers at http://127.0.0.1:1"),
         (("dump",), 2, "see `zenflow dump --help`"),

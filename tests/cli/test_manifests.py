@@ -14,7 +14,7 @@ from tests.cli.conftest import Zenflow
 from zenflow_runtime.access import ACCESS
 from zenflow_runtime.installing import EAGER, LEASE, NAME, NAMESPACE, Installation, Part, arguments
 from zenflow_runtime.leader import LEASE_NAME
-from zenflow_runtime.settings import read_settings
+from zenflow_runtime.settings import Settings, read_settings
 
 
 def printed(zenflow: Zenflow, *args: str) -> list[dict[str, Any]]:
@@ -219,6 +219,13 @@ def test_the_webhook_with_a_ca_of_ones_own(zenflow: Zenflow, tmp_path: Path) -> 
     (hook,) = one(objects, "ValidatingWebhookConfiguration")["webhooks"]
     assert b64decode(hook["clientConfig"]["caBundle"]) == bundle
     assert hook["failurePolicy"] == "Fail"
+    for options, lingers in ((("--webhook-failure-policy", "Fail"), True), ((), False)):
+        pod = one(printed(zenflow, "--webhook", *options), "Deployment")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert ("lifecycle" in container) is lingers, "only where a missing answer refuses flows"
+        if lingers:
+            pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            assert pause + Settings().drain_seconds < pod["terminationGracePeriodSeconds"]
 
 
 def test_the_webhook_of_one_namespace_is_asked_about_that_one(zenflow: Zenflow) -> None:

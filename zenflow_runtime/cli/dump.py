@@ -54,13 +54,15 @@ _DUMP: Final = """Examples:
 
 def run_dump(terminal: Terminal, flow: str, *, output: str | None, operator: str | None, where: Where) -> int:
     """Write the dump; its exit code."""
-    from zenflow_runtime.cli.connection import Connection, Trouble, find_flow, on_cluster, tell
+    from zenflow_runtime.cli.connection import LATEST, Connection, Trouble, find_flow, on_cluster, tell
     from zenflow_runtime.cli.fetching import fetch_dump
     from zenflow_runtime.cli.kubeconfig import find_namespace
     from zenflow_runtime.clock import WallClock
     from zenflow_runtime.reconstructing import reconstruct
 
     if operator is not None:
+        if flow == LATEST:
+            return tell(terminal, Trouble(f"--operator takes no {LATEST}", "name the flow"))
         namespace = find_namespace(where, os.environ)
         if isinstance(namespace, Trouble):
             return tell(terminal, namespace)

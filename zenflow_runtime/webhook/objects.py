@@ -23,6 +23,9 @@ FOLDER: Final = "/etc/zenflow/webhook"
 TIMEOUT_SECONDS: Final = 10
 """What the API server allows at most is 30; a flow of 1,000 steps takes a fiftieth of this."""
 
+LINGER_SECONDS: Final = 5
+"""An endpoint that is going is passed on to the API server well within this."""
+
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 _CERT_MANAGER: Final = "cert-manager.io/v1"
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
@@ -58,6 +61,11 @@ def mount() -> tuple[Manifest, Manifest]:
     """The Pod's volume and the container's mount. The Pod starts without the Secret, too: flows do not wait for it."""
     volume = {"name": "webhook", "secret": {"secretName": NAME, "optional": True}}
     return volume, {"name": "webhook", "mountPath": FOLDER, "readOnly": True}
+
+
+def lifecycle(hook: Hook) -> Manifest:
+    """With `Fail` a Pod goes on answering until everybody has learnt that it is going (Kubernetes 1.30)."""
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": LINGER_SECONDS}}}} if hook.fail else {}
 
 
 def objects(hook: Hook, home: str, only: str, *, labels: dict[str, str]) -> Iterator[Manifest]:
