@@ -29,7 +29,7 @@ NEWER = ("3.12", "3.13")
 # tests/docs is the tier `docs`, tests/cluster the tier `control_plane`, tests/node the tier `node`. The newer
 # interpreters run the tests of core and harness, which is all but what is named here: so a new folder of tests is not
 # forgotten.
-NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node")
+NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node", "tests/pictures")
 OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/runtime")
 
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "build.py"
@@ -110,6 +110,13 @@ def needs_control_plane() -> str | None:
     return answer.stdout.strip() or (answer.stderr.strip() if answer.returncode else None)
 
 
+def needs_chromium() -> str | None:
+    """Needs the browser in which pages are opened."""
+    if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        return None
+    return "no Chromium on PATH (Debian: apt-get install chromium)"
+
+
 def needs_node() -> str | None:
     """Needs what a control plane needs, and root and programs of Debian to run containers with; or any cluster."""
     if os.environ.get("ZENFLOW_NODE", "build") != "build":
@@ -135,6 +142,7 @@ TIERS = (
     Tier(f"tests-{OLDEST}", "all tests", needs_python(OLDEST)),
     *(Tier(f"tests-{version}", "tests of core and harness", needs_python(version)) for version in NEWER),
     Tier("docs", "links, flows and commands in the documentation", needs_python(OLDEST)),
+    Tier("pictures", "pages in a headless browser", needs_chromium),
     Tier("control_plane", "the operator and the cluster in memory against real Kubernetes", needs_control_plane),
     Tier("node", "the operator's image, artifacts and parameters in real containers", needs_node),
 )
@@ -219,6 +227,13 @@ def docs(session: nox.Session) -> None:
     """Links resolve, flows validate, commands run and end as the documentation says."""
     install(session, ".[all]", groups=("tests",))
     pytest(session, "tests/docs")
+
+
+@nox.session(python=OLDEST)
+def pictures(session: nox.Session) -> None:
+    """Pages of flows, opened in a headless Chromium."""
+    install(session, ".[all]", groups=("tests",))
+    pytest(session, *(session.posargs or ("tests/pictures",)))
 
 
 @nox.session(python=OLDEST, name="control_plane")

@@ -60,9 +60,9 @@ def _mermaid(plan: Plan, title: str) -> Iterator[str]:
 
 
 def _mermaid_node(step: PlannedStep) -> str:
-    label = "<br/>".join(_mermaid_text(part) for part in _label(step))
+    said = "<br/>".join(_mermaid_text(part) for part in label(step))
     left, right = ("{{", "}}") if step.manual else ("[", "]")
-    return f's{step.rank}{left}"{label}"{right}'
+    return f's{step.rank}{left}"{said}"{right}'
 
 
 def _dot(plan: Plan, title: str) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _dot(plan: Plan, title: str) -> Iterator[str]:
 
 
 def _dot_node(step: PlannedStep) -> str:
-    given = [f"label={_dot_text(*_label(step))}"]
+    given = [f"label={_dot_text(*label(step))}"]
     if step.manual:
         given.append("shape=hexagon")
     if _is_conditional(step):
@@ -98,8 +98,8 @@ def _dot_node(step: PlannedStep) -> str:
     return f"s{step.rank} [{', '.join(given)}];"
 
 
-def _label(step: PlannedStep) -> list[str]:
-    """The name, and below it what makes the step special."""
+def label(step: PlannedStep) -> list[str]:
+    """Lines for a box: the name, and below it what makes the step special."""
     lines: list[str] = [step.name]
     if step.manual:
         lines.append("approval")

@@ -21,6 +21,8 @@ _SWEEPS: Final = 6
 _CHAR: Final = 7.2
 """Width of a character of the labels, in the units of the drawing (about a CSS pixel)."""
 _LABEL_CELLS: Final = 26
+_BENDS: Final = 6_000
+"""A drawing with more bends than this would be megabytes, and nobody could follow them: see `_longest`."""
 HEIGHT: Final = 34
 """Of a box."""
 _ROW: Final = HEIGHT + 14
@@ -50,6 +52,8 @@ class Arrow:
     before: int
     after: int
     points: tuple[tuple[float, float], ...]
+    is_far: bool = False
+    """It passes columns without bends, behind their boxes."""
 
 
 @frozen
@@ -112,13 +116,25 @@ def _bends(
     """All places, boxes first, and for each edge the places it goes through, ends included."""
     places = [_Bend(column, index) for index, column in enumerate(columns)]
     links: dict[tuple[int, int], tuple[int, ...]] = {}
+    longest = _longest([columns[after] - columns[before] for before, after in edges])
     for before, after in edges:
         path = [before]
-        for column in range(columns[before] + 1, columns[after]):
-            path.append(len(places))
-            places.append(_Bend(column, None))
+        if columns[after] - columns[before] <= longest:
+            for column in range(columns[before] + 1, columns[after]):
+                path.append(len(places))
+                places.append(_Bend(column, None))
         links[before, after] = (*path, after)
     return places, links
+
+
+def _longest(spans: Sequence[int]) -> int:
+    """How many columns an edge may span and still be led around boxes, so that there are at most `_BENDS` bends."""
+    bends = 0
+    for span in sorted(spans):
+        bends += span - 1
+        if bends > _BENDS:
+            return span - 1
+    return max(spans, default=0)
 
 
 def _ordered(places: Sequence[_Bend], links: dict[tuple[int, int], tuple[int, ...]]) -> list[list[int]]:
@@ -191,7 +207,8 @@ def _placed(
             left = lefts[places[index].column]
             points += [(left, middle[index]), (left + widths[places[index].column], middle[index])]
         points.append((found[after].x, middle[after]))
-        arrows.append(Arrow(before, after, tuple(points)))
+        is_far = len(points) == 2 and columns[after] - columns[before] > 1
+        arrows.append(Arrow(before, after, tuple(points), is_far=is_far))
     height = 2 * MARGIN + max(tallest * _ROW - (_ROW - HEIGHT), 0)
     drawn = Layout(found, tuple(arrows), x - _GAP + MARGIN, height, final=None)
     last = [box for box in found if box.is_final]

@@ -40,7 +40,8 @@ font:12px ui-sans-serif,system-ui,"Segoe UI",sans-serif;color:var(--ink);backgro
 .dag .Pending .shape{fill:var(--Pending)}.dag .PendingApproval .shape{fill:var(--PendingApproval)}
 .dag .Running .shape{fill:var(--Running)}.dag .Succeeded .shape{fill:var(--Succeeded)}
 .dag .Failed .shape{fill:var(--Failed);stroke-width:2}.dag .Skipped .shape{fill:var(--Skipped)}
-.dag .critical .shape{stroke:var(--ink);stroke-width:2.2}.dag .arrow.critical{stroke:var(--ink);stroke-width:2.2}
+.dag .critical .shape{stroke:var(--ink);stroke-width:2.2}.dag .far{opacity:.35}
+.dag .arrow.critical{stroke:var(--ink);stroke-width:2.2}
 """
 
 
@@ -90,7 +91,7 @@ def _arrow(drawn: Layout, arrow: Arrow, critical: frozenset[int]) -> str:
             path.append(f"L{_number(to_x)} {_number(to_y)}")
         x, y = to_x, to_y
     tip = f"M{_number(x)} {_number(y)}l-7 -3.5v7z"
-    kind = "arrow critical" if strong else "arrow"
+    kind = "arrow critical" if strong else "arrow far" if arrow.is_far else "arrow"
     return f'<path class="{kind}" d="{"".join(path)}"/><path class="tip" d="{tip}"/>'
 
 
@@ -106,7 +107,8 @@ def _box(plan: Plan, box: Box, phases: Mapping[int, StepPhase], critical: frozen
     x, y, width = box.x, box.y, box.width
     yield f'<g class="{" ".join(classes)}"><title>{_text(_told(plan, box, phases))}</title>'
     yield _shape(step, x, y, width)
-    middle = _number(y + HEIGHT / 2 + 4)
+    # Above the name of a group is room for how many of it are how far.
+    middle = _number(y + HEIGHT / 2 + (4 if box.group.count == 1 else 9))
     yield f'<text class="sign" x="{_number(x + 17)}" y="{middle}">{SIGNS[phase] if phase else ""}</text>'
     yield f'<text x="{_number(x + 30)}" y="{middle}">{_text(cut(label_of(box.group), 26))}</text>'
     yield f'<text class="badge" x="{_number(x + width - 6)}" y="{_number(y + 11)}"></text></g>'

@@ -109,9 +109,9 @@ def make_app(terminal: Terminal) -> App:
         *,
         name: Name = None,
         given: Given = (),
-        output: Annotated[Literal["mermaid", "dot"], Output] = "mermaid",
+        output: Annotated[Literal["mermaid", "dot", "svg", "html"], Output] = "mermaid",
     ) -> int:
-        """Draw a flow as text for Mermaid or Graphviz.
+        """Draw a flow, or write it as text for Mermaid or Graphviz.
 
         The same flow gives the same bytes. Exit code 0, or 2 if it is not valid.
 
@@ -124,7 +124,8 @@ def make_app(terminal: Terminal) -> App:
         given
             NAME=VALUE for a flow parameter; may be given several times.
         output
-            mermaid (the default; for Markdown pages and pull requests) or dot (for Graphviz).
+            mermaid (the default; for Markdown pages and pull requests), dot (for Graphviz),
+            svg (a picture) or html (a page with the picture).
         """
         from zenflow_runtime.cli.graph import graph
 
@@ -138,7 +139,7 @@ def make_app(terminal: Terminal) -> App:
         outcomes: str | None = None,
         seed: int | None = None,
         given: Given = (),
-        output: Annotated[Literal["text", "json"], Output] = "text",
+        output: Annotated[Literal["text", "json", "html"], Output] = "text",
         dump: str | None = None,
         full: Annotated[bool, Parameter(negative=())] = False,
     ) -> int:
@@ -161,7 +162,7 @@ def make_app(terminal: Terminal) -> App:
         given
             NAME=VALUE for a flow parameter; may be given several times.
         output
-            text (the default) or json.
+            text (the default), json, or html: a page with graph, bars and a slider for time.
         dump
             Record every decision in this file, for `zenflow explain`.
         full
@@ -352,11 +353,12 @@ _PLAN: Final = """Examples:
   zenflow plan flow.yaml -o json | jq .criticalPath"""
 _GRAPH: Final = """Examples:
   zenflow graph flow.yaml > flow.mmd
-  zenflow graph flow.yaml -o dot | dot -Tsvg > flow.svg"""
+  zenflow graph flow.yaml -o svg > flow.svg"""
 
 _SIMULATE: Final = """Examples:
   zenflow simulate flow.yaml --seed 7
-  zenflow simulate flow.yaml --outcomes bad-day.yaml --set region=eu -o json"""
+  zenflow simulate flow.yaml --outcomes bad-day.yaml --set region=eu -o json
+  zenflow simulate flow.yaml --seed 7 -o html > life.html"""
 _EXPLAIN: Final = """Examples:
   zenflow explain flow.yaml deploy
   zenflow explain life.jsonl deploy --at +5m   (of `zenflow simulate --dump`)"""

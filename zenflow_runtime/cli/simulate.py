@@ -105,6 +105,10 @@ def run_simulation(
         from zenflow_testing.timeline import simulation_json
 
         terminal.text(to_json(simulation_json(simulation)))
+    elif output == "html":
+        from zenflow_testing.report.page import page
+
+        terminal.text(page(simulation, world=f"{prepared.world.called}, virtual time"))
     else:
         from zenflow_testing.timeline import timeline_lines
 

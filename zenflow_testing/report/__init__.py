@@ -1,0 +1,1 @@
+"""A flow's life as one HTML file: `page.page(simulation)`."""
