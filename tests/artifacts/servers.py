@@ -29,6 +29,8 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(factory=dict)
     sent: int | None = None
+    abrupt: bool = True
+    """Whether it then resets the connection. What a client has not yet read is lost by that."""
     length: bool = True
     wait_seconds: float = 0.0
 
@@ -95,7 +97,8 @@ def serving(reply: Reply, *, behind: int | None = None, context: Any = None) -> 
                 self.wfile.write(answer.body[: answer.sent])
             if answer.sent is not None:
                 self.wfile.flush()
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                if answer.abrupt:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:

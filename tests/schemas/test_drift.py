@@ -117,9 +117,7 @@ def test_every_field_of_the_spec_is_in_the_crd_with_its_type_and_bounds_and_noth
     odd = {path for path in crd.keys() | code.keys() if crd.get(path) != code.get(path)}
     # Names of objects elsewhere: not empty, but not judged.
     odd -= {path for path in odd if path.rpartition(".")[2] == "minLength" and crd.get(path) == 1}
-    odd -= {
-        path for path in odd if re.search(r"\.\w+Ref\.properties\.key\.", path)
-    }
+    odd -= {path for path in odd if re.search(r"\.\w+Ref\.properties\.key\.", path)}
     assert {path: (crd.get(path), code.get(path)) for path in odd} == {}
 
 

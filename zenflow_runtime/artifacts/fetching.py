@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 
 from zenflow_core.artifact_report import ExitCode
 from zenflow_runtime.artifacts.errors import TransferError, volume_errors
@@ -31,8 +32,8 @@ def fetch(order: Fetch, patience: Patience) -> str:
             NewTree(temporary).directory(())
             put_in_place(temporary, order.to, doing=doing)
         return f"{trouble.what}; it is optional, and so an empty directory"
-    incoming = Incoming(reading, limit_bytes=order.limit_bytes, patience=patience)
-    with volume_errors(doing), beside(order.to) as temporary:
+    with closing(reading), volume_errors(doing), beside(order.to) as temporary:
+        incoming = Incoming(reading, limit_bytes=order.limit_bytes, patience=patience)
         _fill(order, incoming, temporary)
         put_in_place(temporary, order.to, doing=doing)
     return f"fetched {incoming.size_bytes} bytes, sha256 {incoming.sha256}, in {time.monotonic() - began:.1f} s"
@@ -50,6 +51,7 @@ def _read(order: Fetch, patience: Patience) -> Reading:
             reading = web.read(order.place, patience, sha256=order.sha256)
     expected, found = order.size_bytes, reading.size_bytes
     if expected is not None and found is not None and expected != found:
+        reading.close()
         raise _another(f"it has {found} bytes, and {expected} were stored")
     return reading
 

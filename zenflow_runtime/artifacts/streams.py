@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, TypeAlias
 
 from attrs import frozen
@@ -24,6 +24,13 @@ class Reading:
 
     size_bytes: int | None
     chunks: Iterator[Chunk]
+    release: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        """Let go of the connection, however far it was read."""
+        if isinstance(self.chunks, Generator):
+            self.chunks.close()
+        self.release()
 
 
 class Incoming:

@@ -26,7 +26,7 @@ from zenflow_runtime.artifacts.orders import HttpPlace
 from zenflow_runtime.artifacts.patience import Patience
 from zenflow_runtime.artifacts.streams import Reading
 
-_CHUNK_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 256 * 1024
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -41,7 +41,7 @@ def read(place: HttpPlace, patience: Patience, *, sha256: str | None) -> Reading
             f"{_shown(place)}: the server does not say how long it is, so that a broken transfer would not be noticed"
         )
         raise TransferError(ExitCode.BAD_ARTIFACT, what, "give the artifact's sha256")
-    return Reading(size, _body(opener, place, response, patience=patience))
+    return Reading(size, _body(opener, place, response, patience=patience), release=response.close)
 
 
 def _body(
@@ -67,7 +67,10 @@ def _body(
             raise _unavailable(f"{_shown(place)}: {why}")
         patience.pause(failures)
         response = patience.trying(partial(_open, opener, place, patience, start=seen))
-        if response.headers.get("ETag") != version or not _resumes(response, place, seen=seen, digest=hashed.digest()):
+        same = response.headers.get("ETag") == version
+        same = same and (response.status == http.client.PARTIAL_CONTENT or _length(response) == size)
+        if not same or not _resumes(response, place, seen=seen, digest=hashed.digest()):
+            response.close()
             what = f"{_shown(place)} changed while it was fetched"
             raise TransferError(ExitCode.NOT_THE_SAME, what, "fetch a page that stays as it is")
 

@@ -1,0 +1,251 @@
+"""The programs as a Pod runs them: orders in the environment, a message, an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from tests.artifacts.conftest import Bucket
+from tests.artifacts.servers import Answer, Asked, serving
+from zenflow_core.artifact_pod import Located, Run, carry_artifacts, place_of
+from zenflow_core.artifact_report import ORDERS_ENV, ExitCode, StoredArtifact, read_report
+from zenflow_core.spec import Archive, InputArtifact, KeySelector, OutputArtifact, S3Location
+
+SECRET = "wJalrXUtnFEMI"
+
+
+@frozen
+class Ended:
+    code: int
+    message: str
+    log: str
+
+
+@contextmanager
+def started(name: str, env: dict[str, str], message: Path) -> Iterator[subprocess.Popen[str]]:
+    given = {"PATH": os.environ["PATH"], "ZENFLOW_TERMINATION_MESSAGE_PATH": str(message), **env}
+    command = [sys.executable, "-m", "zenflow_runtime.artifacts", name]
+    with subprocess.Popen(
+        command, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2]
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ran(name: str, env: dict[str, str], tmp_path: Path) -> Ended:
+    message = tmp_path / "message"
+    with started(name, env, message) as process:
+        log, _ = process.communicate(timeout=60)
+        return Ended(process.returncode, message.read_text() if message.exists() else "", log)
+
+
+def environment(container: dict[str, Any], pod: Path) -> dict[str, str]:
+    """What a kubelet makes of a container's env, in a Pod whose file system is below `pod`."""
+    found = {}
+    for each in container["env"]:
+        secret = each.get("valueFrom", {}).get("secretKeyRef")
+        found[each["name"]] = (
+            each["value"].replace("$$", "$") if secret is None else {"id": "AKID", "key": SECRET}[secret["key"]]
+        )
+    found[ORDERS_ENV] = found[ORDERS_ENV].replace('"/zenflow/', f'"{pod}/zenflow/')
+    return found
+
+
+def mounted(container: dict[str, Any], pod: Path) -> None:
+    """The directories that a kubelet mounts into a container of ours."""
+    for mount in container["volumeMounts"]:
+        (pod / mount["mountPath"].lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+POD = {"containers": [{"name": "main", "image": "busybox"}]}
+
+
+def carried(
+    inputs: tuple[InputArtifact, ...], outputs: tuple[OutputArtifact, ...], attempt: int = 1, **located: Located
+) -> dict[str, Any]:
+    return carry_artifacts(
+        POD, run=Run("0a-uid", "train", attempt), inputs=inputs, outputs=outputs, image="i", claim="c", located=located
+    ).pod_spec
+
+
+def s3_of(bucket: Bucket, key: str, port: int | None = None) -> S3Location:
+    return S3Location(
+        bucket.name,
+        key,
+        endpoint=f"http://127.0.0.1:{port or bucket.port}",
+        access_key_id_secret_ref=KeySelector("s3", "id"),
+        secret_access_key_secret_ref=KeySelector("s3", "key"),
+    )
+
+
+@pytest.mark.parametrize("key", ["nightly/", "nightly/model.tar"])
+def test_what_one_pod_stores_the_next_one_finds(key: str, bucket: Bucket, tmp_path: Path) -> None:
+    """The core's orders, carried out by the programs; the core's reading of the report; its orders for the consumer."""
+    made = OutputArtifact("model", "/out/model.bin", s3=s3_of(bucket, key))
+    rows = OutputArtifact("rows", "/out/rows")
+    nothing = OutputArtifact("nothing", "/out/nothing", optional=True)
+    (outputs,) = carried((), (made, rows, nothing))["containers"]
+    mounted(outputs, tmp_path)
+    for number in range(3):
+        (tmp_path / f"zenflow/outputs/{number}/model.bin").write_bytes(b"weights")
+        (tmp_path / f"zenflow/outputs/{number}/rows").mkdir()
+        (tmp_path / f"zenflow/outputs/{number}/rows/1.csv").write_bytes(b"1")
+    ended = ran("outputs", environment(outputs, tmp_path), tmp_path)
+    assert ended.code == 0, ended
+    report = read_report(ended.message)
+    assert not isinstance(report, str), report
+    assert sorted(report) == ["model", "rows"]
+    on_claim = report["rows"].location.removeprefix("claim:")
+    assert (tmp_path / "zenflow/claim" / on_claim / "1.csv").read_bytes() == b"1"
+    assert "artifact nothing: it is optional" in ended.log
+
+    place = place_of(report["model"].location, made)
+    assert place is not None
+    located = Located(place, report["model"].sha256, report["model"].size_bytes, Archive())
+    pod = carried((InputArtifact("m", "/in/model", from_="train/model"),), (), m=located)
+    inputs = pod["initContainers"][0]
+    mounted(inputs, tmp_path)
+    ended = ran("inputs", environment(inputs, tmp_path), tmp_path)
+    assert (ended.code, ended.message) == (0, ""), ended
+    assert (tmp_path / "zenflow/inputs/m").read_bytes() == b"weights"
+    assert SECRET not in ended.log
+
+
+def test_a_started_again_container_does_its_work_again(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put("data", b"1")
+    inputs = carried((InputArtifact("data", "/in", s3=s3_of(bucket, "data")),), ())["initContainers"][0]
+    mounted(inputs, tmp_path)
+    for data in (b"1", b"2"):
+        bucket.put("data", data)
+        assert ran("inputs", environment(inputs, tmp_path), tmp_path).code == 0
+        assert (tmp_path / "zenflow/inputs/data").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "code", "says"),
+    [
+        pytest.param("inputs", {}, ExitCode.BAD_ORDER, "ZENFLOW_ARTIFACTS is not set; fix:", id="no orders"),
+        pytest.param("inputs", {ORDERS_ENV: "{"}, ExitCode.BAD_ORDER, "is not JSON", id="no JSON"),
+        pytest.param("inputs", {ORDERS_ENV: "[{}]"}, ExitCode.BAD_ORDER, "cannot be read", id="no name"),
+        pytest.param("outputs", {ORDERS_ENV: "[7]"}, ExitCode.BAD_ORDER, "cannot be read", id="an order that is none"),
+        pytest.param(
+            "inputs",
+            {
+                ORDERS_ENV: '[{"name":"a","to":"/x","optional":false,"s3":{"bucket":"b","key":"k",'
+                '"accessKeyIdEnv":"I","secretAccessKeyEnv":"S"}}]',
+                "I": "id",
+            },
+            ExitCode.BAD_ORDER,
+            "the Secret that secretAccessKeySecretRef names has no value at its key",
+            id="half of the credentials",
+        ),
+        pytest.param("other", {}, ExitCode.BAD_ORDER, "", id="no such program"),
+    ],
+)
+def test_orders_that_make_no_sense(name: str, env: dict[str, str], code: ExitCode, says: str, tmp_path: Path) -> None:
+    ended = ran(name, env, tmp_path)
+    assert ended.code == code
+    assert says in ended.message
+    assert "Traceback" not in ended.log
+
+
+def test_a_failure_names_the_artifact_the_answer_and_what_helps(bucket: Bucket, tmp_path: Path) -> None:
+    secret = f"<Error><Code>AccessDenied</Code><Message>not with {SECRET}</Message></Error>".encode()
+    with serving(lambda asked: Answer(403, secret)) as server:
+        (outputs,) = carried((), (OutputArtifact("model", "/out/m", s3=s3_of(bucket, "k", server.port)),))["containers"]
+        mounted(outputs, tmp_path)
+        (tmp_path / "zenflow/outputs/0/m").write_bytes(b"1")
+        ended = ran("outputs", environment(outputs, tmp_path), tmp_path)
+    assert ended.code == ExitCode.REFUSED
+    assert ended.message == (
+        f"artifact model: s3://{bucket.name}/k: the store answered 403 Forbidden AccessDenied (not with [hidden]); "
+        "fix: renew the credentials in the Secrets that the artifact's s3 names, or give them the right to this key"
+    )
+    assert SECRET not in ended.log
+
+
+def test_a_full_disk_is_named(bucket: Bucket, tmp_path: Path) -> None:
+    """Of a size that only a mount can make; `ulimit -f` stands for it, which says EFBIG as a full disk says ENOSPC."""
+    bucket.put("data", b"x" * 3_000_000)
+    inputs = carried((InputArtifact("data", "/in", s3=s3_of(bucket, "data")),), ())["initContainers"][0]
+    mounted(inputs, tmp_path)
+    env = {"PATH": os.environ["PATH"], "ZENFLOW_TERMINATION_MESSAGE_PATH": str(tmp_path / "message")}
+    done = subprocess.run(
+        ["sh", "-c", f"trap '' XFSZ; ulimit -f 1000; exec {sys.executable} -m zenflow_runtime.artifacts inputs"],
+        env=env | environment(inputs, tmp_path),
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode == ExitCode.LOCAL_VOLUME
+    assert "artifact data: writing" in (tmp_path / "message").read_text()
+    assert "the volume is full; fix: give it more room" in (tmp_path / "message").read_text()
+    assert list((tmp_path / "zenflow/inputs").iterdir()) == []
+
+
+def test_being_told_to_end_ends_it_and_its_upload(bucket: Bucket, tmp_path: Path) -> None:
+    began: list[Asked] = []
+
+    def reply(asked: Asked) -> None:
+        if "partNumber" in asked.path:
+            began.append(asked)
+            time.sleep(0.5)
+
+    with serving(reply, behind=bucket.port) as server:
+        (outputs,) = carried((), (OutputArtifact("m", "/out/m", s3=s3_of(bucket, "k", server.port)),))["containers"]
+        mounted(outputs, tmp_path)
+        (tmp_path / "zenflow/outputs/0/m").write_bytes(os.urandom(1_000_000) * 80)
+        with started("outputs", environment(outputs, tmp_path), tmp_path / "message") as process:
+            while not began:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=25)
+    assert process.returncode == ExitCode.STOPPED
+    assert (tmp_path / "message").read_text() == "it was told to end before it was done"
+    assert (bucket.listed(), bucket.uploads()) == ([], 0)
+
+
+def test_a_report_of_many_artifacts_is_whole(tmp_path: Path) -> None:
+    made = tuple(OutputArtifact(f"part-{number}", f"/out/{number}") for number in range(15))
+    (outputs,) = carried((), made)["containers"]
+    mounted(outputs, tmp_path)
+    for number in range(15):
+        (tmp_path / f"zenflow/outputs/{number}/{number}").write_bytes(b"1")
+    ended = ran("outputs", environment(outputs, tmp_path), tmp_path)
+    report = read_report(ended.message)
+    assert ended.code == 0
+    assert not isinstance(report, str)
+    assert len(report) == 15
+    assert len(ended.message) <= 4096
+    assert isinstance(report["part-7"], StoredArtifact)
+
+
+def test_what_the_programs_need_is_little() -> None:
+    """No cluster client, no event loop, none of the core that decides: a container's start is waited for."""
+    code = "import zenflow_runtime.artifacts.program, zenflow_runtime.artifacts.s3, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {
+        "lightkube",
+        "anyio",
+        "asyncio",
+        "cattrs",
+        "httpx2",
+        "networkx",
+        "yaml",
+        "zenflow_core.plan",
+        "zenflow_core.spec",
+    }
+    assert heavy.isdisjoint(loaded)
