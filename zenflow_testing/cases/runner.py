@@ -89,7 +89,7 @@ class Result:
         return not self.failures
 
 
-class _Broken(Exception):  # noqa: N818 - a fact about a case, carried to `run_case`
+class Broken(Exception):  # noqa: N818 - a fact about a case, carried to `run_case`
     """The run cannot go on."""
 
     def __init__(self, path: str, expected: str, found: str) -> None:
@@ -153,7 +153,7 @@ class Run:
             self.journal.died(process.name, str(crash))
             return 1
         except HotLoop as loop:
-            raise _Broken("", "an engine that comes to rest", f"a hot loop: {loop}") from loop
+            raise Broken("", "an engine that comes to rest", f"a hot loop: {loop}") from loop
         except Exception as error:
             process.alive = False
             process.error = "".join(traceback.format_exception_only(error)).strip()
@@ -161,7 +161,7 @@ class Run:
             where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
             self.journal.died(process.name, f"of an error that nobody caught: {process.error} ({where})")
             found = f"process {process.name} raised {process.error} (in {where})"
-            raise _Broken("", "no error that nobody catches", found) from error
+            raise Broken("", "no error that nobody catches", found) from error
 
     def _settle(self, *, everyone: bool = False) -> None:
         """Call every process until none has anything left to do."""
@@ -173,7 +173,7 @@ class Run:
             if not made and (due is None or due > self.clock.now):
                 return
         found = f"its processes keep each other awake at {self.journal.now:g} s"
-        raise _Broken("", "an engine that comes to rest", found)
+        raise Broken("", "an engine that comes to rest", found)
 
     # Events
 
@@ -184,7 +184,7 @@ class Run:
                 self._settle(everyone=everyone)
         except Impossible as error:
             self.journal.happened(event, f"impossible: {error}")
-            raise _Broken(path, f"{type(event).__name__} can happen", str(error)) from error
+            raise Broken(path, f"{type(event).__name__} can happen", str(error)) from error
 
     def _let(self, event: h.Happening) -> bool:
         """Let it happen; whether the engine is then called for all flows."""
@@ -288,7 +288,7 @@ class Run:
                     self._settle()
                     if self._due() <= self.journal.now:
                         found = f"something is due at {self.journal.now:g} s that nobody does"
-                        raise _Broken("", "an engine that comes to rest", found)
+                        raise Broken("", "an engine that comes to rest", found)
             else:
                 break
         self._move_to(self.case.until)
@@ -306,7 +306,7 @@ class Run:
             self.cluster.preset_uid("JobFlow", FIRST_UID)
             self.stage.create_main(self.case.flow, self.case.flow_text)
         except Impossible as error:
-            raise _Broken(path, "the flow can be created", str(error)) from error
+            raise Broken(path, "the flow can be created", str(error)) from error
         self._settle()
 
     # Assertions
@@ -332,7 +332,7 @@ def run_case(loaded: CaseFile, *, file: str) -> Result:
     run = Run(loaded.case)
     try:
         failures = run.play()
-    except _Broken as broken:
+    except Broken as broken:
         at = run.journal.now
         failures = [Failure(broken.path, None, at, broken.expected, found=broken.found)]
     placed = tuple(
