@@ -23,6 +23,7 @@ from attrs import frozen
 from zenflow_core.artifact_report import ExitCode
 from zenflow_runtime.artifacts.errors import TransferError, of_volume
 from zenflow_runtime.artifacts.orders import Packing
+from zenflow_runtime.artifacts.streams import CHUNK_BYTES
 from zenflow_runtime.artifacts.tree import DEPTH, Parts, check_links, file_mode, reading
 
 READ_BYTES: Final = 1024 * 1024
@@ -66,7 +67,7 @@ def file_chunks(file: int, size: int, *, name: str) -> Iterator[bytes]:
     left = size
     while left > 0:
         try:
-            chunk = os.read(file, min(READ_BYTES, left))
+            chunk = os.read(file, min(CHUNK_BYTES, left))
         except OSError as error:
             raise of_volume(error, doing=f"reading {name!r}") from None
         if not chunk:

@@ -12,8 +12,8 @@ from zenflow_core.artifact_report import ExitCode
 from zenflow_runtime.artifacts.errors import TransferError
 from zenflow_runtime.artifacts.patience import Patience
 
-CHUNK_BYTES: Final = 8 * 1024 * 1024
-"""What is asked of a store at once. Larger is no faster; a few of them are in memory."""
+CHUNK_BYTES: Final = 5 * 1024 * 1024
+"""What is asked of a store, or sent, at once: the least that S3 takes as a part. Larger is hardly faster."""
 
 Chunk: TypeAlias = bytes | memoryview
 
