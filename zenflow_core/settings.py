@@ -47,8 +47,8 @@ class Settings:
     """The settings of an operator, or of a simulation."""
 
     artifact_image: str | None = None
-    """The image with `zenflow-artifacts`. None, as in a simulation: no bytes are moved, so Jobs carry no containers
-    of ours, and what a step is to leave counts as left once its Job is Complete (see `unmoved`)."""
+    """The image with `zenflow_runtime.artifacts`. None, as in a simulation: no bytes are moved, so Jobs carry no
+    containers of ours, and what a step is to leave counts as left once its Job is Complete (see `unmoved`)."""
     artifact_claim: ArtifactClaim = field(factory=ArtifactClaim)
     unmoved: Unmoved = Unmoved.PRETENDED
 

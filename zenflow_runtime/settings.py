@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--artifact-image",
         default="",
-        help="image with zenflow-artifacts (none: a flow with artifacts is refused)",
+        help="image with zenflow[artifacts] (none: a flow with artifacts is refused)",
     )
     add("--artifact-claim-size", default="1Gi", help="size of the claim for artifacts without a store (1Gi)")
     add("--artifact-storage-class", default="", help="its storage class (the cluster's default)")

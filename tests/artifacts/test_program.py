@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -249,3 +250,8 @@ def test_what_the_programs_need_is_little() -> None:
         "zenflow_core.spec",
     }
     assert heavy.isdisjoint(loaded)
+
+
+def test_the_exit_codes_are_as_the_page_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == [*ExitCode]
