@@ -21,6 +21,8 @@ from lightkube.config.client_adapter import verify_cluster
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
+from zenflow_runtime.kube import FLOW, JOB, POD
+
 HERE: Final = Path(__file__).parent
 JOBFLOW_CRD: Final = HERE.parents[1] / "schemas" / "jobflow.crd.yaml"
 
@@ -30,10 +32,8 @@ START_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.02
 PATIENCE_SECONDS: Final = 60.0
 
-# One class for each kind: lightkube's registry takes no second one for a kind of the core group.
-JobFlow = create_namespaced_resource("workflow.kube-zen.io", "v1alpha1", "JobFlow", "jobflows")
-Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
-Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+# The operator's own classes: lightkube's registry takes no second one for a kind of the core group.
+JobFlow, Job, Pod = FLOW.resource, JOB.resource, POD.resource
 PersistentVolume = create_global_resource("", "v1", "PersistentVolume", "persistentvolumes")
 Sample = create_namespaced_resource("testing.kube-zen.io", "v1", "Sample", "samples")
 

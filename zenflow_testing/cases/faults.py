@@ -67,11 +67,15 @@ class Faults:
         self._journal = journal
         self._keep = keep
         self._active: list[_ActiveFault] = []
+        self.requested: Callable[[str], None] = lambda _: None
+        """Told after each request which process has sent it; may let that process die."""
+        self.died: Callable[[OperatorCrashOn], None] = lambda _: None
+        """Told of each order to die that was carried out."""
         self.foreign: list[Foreign] = []
 
     def add(self, fault: Fault, flow: str) -> None:
         """`flow` is the one that is meant if the fault names a step."""
-        until = None if fault.seconds is None else fault.at + fault.seconds
+        until = None if fault.seconds is None else self._journal.now + fault.seconds
         left = fault.times if fault.times is not None or until is not None else 1
         self._active.append(_ActiveFault(fault, flow, left, until))
 
@@ -139,6 +143,7 @@ class Gate:
         )
         if performed:
             self._die(When.AFTER, verb, kind)
+        self._faults.requested(self.instance)
 
     def _die(self, when: When, verb: str, kind: str) -> None:
         for death in self._deaths:
@@ -147,6 +152,7 @@ class Gate:
                 death.left -= 1
                 if not death.left:
                     self._deaths.remove(death)
+                    self._faults.died(order)
                     raise Crash(f"{when.value} its {verb} {kind}")
 
     # Whom a request is about

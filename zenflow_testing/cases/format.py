@@ -69,6 +69,12 @@ class Case:
     tol: float | None = None
     flow: Mapping[str, Any] | None = None
     flow_text: str | None = None
+    outcomes: Mapping[str, Any] | None = None
+    """How Jobs end, people decide and what ConfigMaps hold, as an outcomes file says it; None: the history says all."""
+    kubernetes_minor: int | None = None
+    """The version 1.x whose Job controller runs the Jobs of `outcomes`."""
+    laws: bool = False
+    """Whether every decision is held against every law."""
     history: tuple[Happening, ...] = field(default=(), metadata={"read": _events})
     until: float
     expect: tuple[Expectation, ...] = field(metadata={"read": _expectations})

@@ -36,12 +36,25 @@ class Owned(StrEnum):
 
 
 @frozen(kw_only=True)
+class After:
+    """Right after so many things, counted from the event's `at`: exactly one of the three is given."""
+
+    requests: int | None = None
+    """Requests of the engine, answered or not, all its processes together."""
+    events: int | None = None
+    """Changes of flows, Jobs and Pods, before any process has been shown them."""
+    decisions: int | None = None
+    """Decisions of the engine, before anything of them is carried out."""
+
+
+@frozen(kw_only=True)
 class Event:
-    """Something that happens at `at` seconds on the API server's clock."""
+    """Something that happens at `at` seconds on the API server's clock, or from then on `after` something."""
 
     at: float
     flow: str | None = None
     """Another flow of the case, by name; None: the flow of the file."""
+    after: After | None = None
 
 
 @frozen(kw_only=True)
@@ -238,6 +251,10 @@ def _kinds(reader: Reader, value: Any, path: str) -> Any:
 @frozen(kw_only=True)
 class CacheFreeze(Event):
     kinds: tuple[str, ...] = field(default=("Job", "Pod", "JobFlow"), metadata={"read": _kinds})
+    seconds: float | None = None
+    """For so long; None: until CacheThaw or WatchExpired."""
+    lost: bool = False
+    """Whether what was held back is lost then (the watch has expired), and not merely late."""
 
 
 @frozen(kw_only=True)
@@ -248,7 +265,11 @@ class CacheThaw(Event):
 @frozen(kw_only=True)
 class CacheRewind(Event):
     kind: tuple[str, ...] = field(metadata={"read": _kinds})
-    to: float
+    to: float | None = None
+    back: float | None = None
+    """In place of `to`: so many seconds ago."""
+    seconds: float | None = None
+    """For so long; None: until CacheThaw."""
 
 
 @frozen(kw_only=True)
@@ -262,6 +283,8 @@ class WatchExpired(Event):
 @frozen(kw_only=True)
 class OperatorCrash(Event):
     instance: str = "a"
+    restart: float | None = None
+    """It is started again after so many seconds."""
 
 
 @frozen(kw_only=True)
@@ -271,6 +294,8 @@ class OperatorCrashOn(Event):
     nth: int = 1
     when: When = When.AFTER
     instance: str = "a"
+    restart: float | None = None
+    """It is started again so many seconds after its death."""
 
 
 @frozen(kw_only=True)
@@ -358,7 +383,14 @@ def _check(reader: Reader, event: Happening, path: str) -> None:
             reader.add(path, "names no step", "add 'step: NAME', or 'steps: PATTERN' for several", "ZF103")
         if event.step is not None and event.steps is not None:
             reader.add(below(path, "steps"), "found step and steps", "remove one of them", "ZF101")
+    if event.after is not None:
+        counts = [event.after.requests, event.after.events, event.after.decisions]
+        if sum(each is not None for each in counts) != 1 or any(each is not None and each < 0 for each in counts):
+            fix = "give one of them, from 0: 'after: {requests: 7}'"
+            reader.add(below(path, "after"), "needs one of requests, events and decisions", fix, "ZF103")
     match event:
+        case CacheRewind(to=None, back=None):
+            reader.add(below(path, "to"), "missing", f"add 'to' to {path}", "ZF103")
         case FlowCreated(manifest=None, manifest_text=None):
             reader.add(path, "has no flow", "add 'manifest:' (or 'manifestText: |' for raw text)", "ZF103")
         case StepOutput(json=None, bytes=None):

@@ -37,9 +37,13 @@ class AProcess(Protocol):
 
 
 class Judge:
-    """Judges the assertions of one case at the present instant."""
+    """Judges the assertions of one case at the present instant.
 
-    def __init__(self, case: Case, cluster: Readable, journal: Journal, stage: Stage) -> None:
+    `late` is how many seconds later than the case says a thing may come where real controllers need their time.
+    """
+
+    def __init__(self, case: Case, cluster: Readable, journal: Journal, stage: Stage, *, late: float = 0.0) -> None:
+        self._late = late
         self._tolerance = TOLERANCE_SECONDS if case.tol is None else case.tol
         self._cluster = cluster
         self._journal = journal
@@ -190,7 +194,7 @@ class Judge:
         if made is None:
             count = len(self._journal.attempts(flow, timed.step))
             yield Failing(path, expected, f"it was not; {count} Jobs of this step were", timed.step)
-        elif not within(made.at, timed, tolerance):
+        elif not within(made.at, timed, tolerance, late=self._late):
             yield Failing(path, expected, f"it was at {made.at:g} s", timed.step)
 
     def _deleted(self, timed: TimedAttempt, path: str, flow: str, *, tolerance: float) -> Iterator[Failing]:
@@ -198,7 +202,7 @@ class Judge:
         expected = f"the engine asked for the deletion of {which(timed)} {span(timed)}"
         if made is None:
             yield Failing(path, expected, "that Job was never created", timed.step)
-        elif not any(within(at, timed, tolerance) for at in made.deleted_at):
+        elif not any(within(at, timed, tolerance, late=self._late) for at in made.deleted_at):
             times = ", ".join(f"{at:g} s" for at in made.deleted_at)
             yield Failing(path, expected, f"it did at {times}" if times else "it never did", timed.step)
 
@@ -209,7 +213,7 @@ class Judge:
     ) -> Iterator[Failing]:
         if block.wake_by is not None:
             wake = self._wake(flow, processes)
-            if wake > block.wake_by + tolerance:
+            if wake > block.wake_by + tolerance + self._late:
                 found = "it has asked for no call" if wake == math.inf else f"it has asked for {wake:g} s"
                 expected = f"the engine has asked to be called for flow {flow} by {block.wake_by:g} s"
                 yield Failing(below(path, "wakeBy"), expected, found)

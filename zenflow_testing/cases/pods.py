@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from zenflow_core.reading import main_container
-from zenflow_testing.cases.history import Container, PodPhase
+from zenflow_testing.cases.history import Container, PodPhase, StepOutput
 from zenflow_testing.kinds import Object
 
 
@@ -133,3 +134,11 @@ def with_sidecars(pod_spec: Mapping[str, Any], event: PodPhase) -> Mapping[str, 
     if not injected:
         return pod_spec
     return {**pod_spec, "initContainers": [*(pod_spec.get("initContainers") or ()), *injected]}
+
+
+def output_text(event: StepOutput) -> str:
+    """The termination message that a history tells: a JSON value, or an object of so many bytes."""
+    if event.bytes is None:
+        return json.dumps(event.json, ensure_ascii=False)
+    empty = '{"v": ""}'
+    return f'{{"v": "{"x" * max(event.bytes - len(empty), 0)}"}}'

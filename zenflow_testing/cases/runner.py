@@ -33,11 +33,16 @@ from zenflow_testing.cases.journal import Journal
 from zenflow_testing.cases.judging import Judge
 from zenflow_testing.cases.playing import FIRST_UID, NAMESPACE, Stage
 from zenflow_testing.cases.program import checks, program, watched
+from zenflow_testing.cases.setting import Setting, setting_of
 from zenflow_testing.cases.told_jobs import ToldJobs
+from zenflow_testing.cases.triggers import Counted, Triggers, aftermath
 from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
+from zenflow_testing.events import Event
 from zenflow_testing.garbage import GarbageCollector
-from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, version_at
+from zenflow_testing.laws import LawCheck
+from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, Watcher, version_at
+from zenflow_testing.watch import WATCHED
 
 _ROUNDS: Final = 50
 """Times that all processes may be called in turn at one instant; beyond that they keep each other awake."""
@@ -100,17 +105,26 @@ class Broken(Exception):  # noqa: N818 - a fact about a case, carried to `run_ca
 class Run:
     """One case on its way. Use `run_case`."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, setting: Setting | None = None, watcher: Watcher | None = None) -> None:
         self.case = case
+        self.setting = setting_of(case) if setting is None else setting
+        self._watchers = [each for each in (LawCheck() if case.laws else None, watcher) if each is not None]
+        self.triggers = Triggers()
+        self._waiting: list[tuple[h.Happening, str]] = []
+        """Events that were to come in the middle of a write: they come as soon as it is over."""
+        self._everyone = False
         begins = min([0.0, *(event.at for event in case.history[:1])])
         self.clock = VirtualClock(EPOCH + timedelta(seconds=begins))
         limits = ClusterLimits(case.limits.object_bytes, case.limits.annotation_bytes, refused_by=SizeLimit.FRONT)
-        self.cluster = Cluster(self.clock, limits=limits)
-        self.admission = JobFlowAdmission()
+        self.cluster = Cluster(self.clock, limits=limits, version=self.setting.version)
+        self.admission = JobFlowAdmission(self.setting.known)
         self.cluster.admissions.append(self.admission)
         self.garbage = GarbageCollector(self.cluster)
         self.journal = Journal(self.cluster, clock=self.clock, watched_steps=watched(case.expect))
         self.faults = Faults(self.journal, self.garbage.pin)
+        self.faults.requested = lambda name: self._counted(Counted.REQUESTS, name)
+        self.faults.died = self._follow
+        self.people = self.setting.furnish(self.cluster, NAMESPACE)
         jobs = ToldJobs(self.cluster, self.garbage, namespace=NAMESPACE)
         self.stage = Stage(self.cluster, jobs, self.journal, faults=self.faults, namespace=NAMESPACE)
         self.stage.name_main(case.flow, case.flow_text)
@@ -118,6 +132,7 @@ class Run:
         self.rewound: set[str] = set()
         self.processes: dict[str, Process] = {}
         self.judge = Judge(case, self.cluster, self.journal, self.stage)
+        self.cluster.subscribe(self._changed)
         self._start("a")
 
     # Processes
@@ -128,7 +143,7 @@ class Run:
         client = Client(name, self.cluster, self.journal, faults=self.faults)
         operator = Operator(
             self.cluster,
-            watcher=_Watcher(name, self.journal),
+            watcher=_Watcher(self, name),
             compile_with=self.admission.plan_of,
             name=name,
             api=client,
@@ -152,6 +167,8 @@ class Run:
             process.alive = False
             self.journal.died(process.name, str(crash))
             return 1
+        except Broken:
+            raise
         except HotLoop as loop:
             raise Broken("", "an engine that comes to rest", f"a hot loop: {loop}") from loop
         except Exception as error:
@@ -166,25 +183,75 @@ class Run:
     def _settle(self, *, everyone: bool = False) -> None:
         """Call every process until none has anything left to do."""
         for _ in range(_ROUNDS):
-            self.garbage.run_due()
-            made = sum(self._call(process, everyone=everyone) for process in self._alive())
+            done = self._surroundings()
+            everyone = everyone or self._everyone
+            self._everyone = False
+            done += sum(self._call(process, everyone=everyone) for process in self._alive())
             everyone = False
             due = self.garbage.next_due()
-            if not made and (due is None or due > self.clock.now):
+            if not done and not self._waiting and (due is None or due > self.clock.now):
                 return
         found = f"its processes keep each other awake at {self.journal.now:g} s"
         raise Broken("", "an engine that comes to rest", found)
 
+    def _surroundings(self) -> int:
+        """Everything that is due now but for the engine; how much there was besides garbage."""
+        done = 0
+        while True:
+            self.garbage.run_due()
+            happened = [*self._waiting, *self.triggers.due(self.journal.now)]
+            self._waiting = []
+            for event, path in happened:
+                self._everyone = self._all(event, path) or self._everyone
+            played = len(happened) + (0 if self.people is None else self.people.play(self.journal))
+            if not played:
+                return done
+            done += played
+
     # Events
 
     def _happen(self, event: h.Happening, path: str) -> None:
+        if event.after is not None and self.triggers.arm(event, path):
+            return
         try:
             for each in self.stage.spread(event):
                 everyone = self._let(each)
                 self._settle(everyone=everyone)
         except Impossible as error:
-            self.journal.happened(event, f"impossible: {error}")
-            raise Broken(path, f"{type(event).__name__} can happen", str(error)) from error
+            raise self._impossible(event, path, error) from error
+
+    def _impossible(self, event: h.Happening, path: str, error: Impossible) -> Broken:
+        self.journal.happened(event, f"impossible: {error}")
+        return Broken(path, f"{type(event).__name__} can happen", str(error))
+
+    def _all(self, event: h.Happening, path: str) -> bool:
+        """Let it happen to all that it is about, without calling anybody."""
+        try:
+            # A list: every one of them has to happen.
+            return max([self._let(each) for each in self.stage.spread(event)], default=False)
+        except Impossible as error:
+            raise self._impossible(event, path, error) from error
+
+    def _follow(self, event: h.Happening) -> None:
+        after = aftermath(event, self.journal.now)
+        if after is not None:
+            self.triggers.follow(*after, "")
+
+    def _changed(self, event: Event) -> None:
+        if event.kind not in WATCHED:
+            return
+        for each, path in self.triggers.count(Counted.EVENTS):
+            if isinstance(each, h.CacheFreeze):
+                self._all(each, path)
+            else:
+                self._waiting.append((each, path))
+
+    def _counted(self, kind: Counted, process: str) -> None:
+        """A process has sent a request or made a decision; it may have to die of that."""
+        for event, path in self.triggers.count(kind):
+            self._everyone = self._all(event, path) or self._everyone
+        if not self.processes[process].alive:
+            raise Crash("at that moment")
 
     def _let(self, event: h.Happening) -> bool:
         """Let it happen; whether the engine is then called for all flows."""
@@ -197,8 +264,9 @@ class Run:
             case h.CacheThaw(kinds=kinds):
                 for kind in kinds:
                     self._thaw(kind)
-            case h.CacheRewind(kind=kinds, to=to):
-                version = version_at(self.cluster, EPOCH + timedelta(seconds=to))
+            case h.CacheRewind(kind=kinds, to=to, back=back):
+                seconds = self.journal.now - (back or 0) if to is None else to
+                version = version_at(self.cluster, EPOCH + timedelta(seconds=seconds))
                 for kind in kinds:
                     self._rewind(kind, version)
             case h.WatchExpired(kinds=kinds):
@@ -222,6 +290,8 @@ class Run:
                 self.journal.happened(event, self.stage.play(event))
                 return False
         self.journal.happened(event)
+        if not isinstance(event, h.OperatorCrashOn):
+            self._follow(event)
         return isinstance(event, h.Poke | h.CacheThaw | h.WatchExpired | h.OperatorStart)
 
     def _operators(self) -> Iterator[Operator]:
@@ -258,8 +328,10 @@ class Run:
         """When something is due that is no event: the engine's wake-ups and the garbage collector."""
         calls: list[datetime | None] = [process.operator.next_wake() for process in self._alive()]
         calls.append(self.garbage.next_due())
+        calls.append(None if self.people is None else self.people.next_due())
         # The cluster's own clock has whole seconds: what is due within one is done at its end.
-        return min((math.ceil(self.journal.seconds(at)) for at in calls if at is not None), default=math.inf)
+        mine = min((math.ceil(self.journal.seconds(at)) for at in calls if at is not None), default=math.inf)
+        return min(mine, self.triggers.next_due())
 
     def _move_to(self, seconds: float) -> None:
         self.clock.advance_to(max(EPOCH + timedelta(seconds=seconds), self.clock.exact))
@@ -319,22 +391,31 @@ class Run:
 class _Watcher:
     """Writes an instance's decisions down."""
 
-    def __init__(self, name: str, journal: Journal) -> None:
+    def __init__(self, run: Run, name: str) -> None:
+        self._run = run
         self._name = name
-        self._journal = journal
 
-    def __call__(self, flow: Flow, _observed: Observed, _now: Instant, decision: Decision) -> None:
-        self._journal.decided(self._name, flow.seen.name, decision)
+    def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
+        run = self._run
+        for watcher in run._watchers:
+            watcher(flow, observed, now, decision)
+        run.journal.decided(self._name, flow.seen.name, decision)
+        run._counted(Counted.DECISIONS, self._name)
+
+
+def judged(run: Run) -> list[Failure]:
+    """What was not as it should be, also where the run could not go on."""
+    try:
+        return run.play()
+    except Broken as broken:
+        at = run.journal.now
+        return [Failure(broken.path, None, at, broken.expected, found=broken.found)]
 
 
 def run_case(loaded: CaseFile, *, file: str) -> Result:
     """Play a case and judge it. The same case gives the same result, to the byte."""
     run = Run(loaded.case)
-    try:
-        failures = run.play()
-    except Broken as broken:
-        at = run.journal.now
-        failures = [Failure(broken.path, None, at, broken.expected, found=broken.found)]
+    failures = judged(run)
     placed = tuple(
         Failure(f.path, loaded.position(f.path), f.at, f.expected, found=f.found, step=f.step) for f in failures
     )
@@ -347,4 +428,4 @@ def run_file(file: Path) -> Result | tuple[Problem, ...]:
     return run_case(loaded, file=str(file)) if isinstance(loaded, CaseFile) else loaded
 
 
-__all__ = ["Failure", "Process", "Result", "run_case", "run_file"]
+__all__ = ["Failure", "Process", "Result", "judged", "run_case", "run_file"]

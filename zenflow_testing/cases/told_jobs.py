@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from zenflow_testing.cases import history as h
 from zenflow_testing.cases.playing import without_finalizer
-from zenflow_testing.cases.pods import ended_status, new_pod, pod_name, running_status, told_status, with_sidecars
+from zenflow_testing.cases.pods import (
+    ended_status,
+    new_pod,
+    output_text,
+    pod_name,
+    running_status,
+    told_status,
+    with_sidecars,
+)
 from zenflow_testing.clock import timestamp
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.deletion import FOREGROUND, Propagation
@@ -199,7 +206,7 @@ class ToldJobs:
             self._cluster.patch_merge("Pod", self._namespace, pod["metadata"]["name"], patch)
 
     def _put_output(self, job: Object, event: h.StepOutput) -> None:
-        text = _filler(event.bytes) if event.bytes is not None else json.dumps(event.json, ensure_ascii=False)
+        text = output_text(event)
         self._outputs[job["metadata"]["uid"]] = text
         pod = self._find_pod(job, event.pod)
         if pod is not None and pod["status"].get("phase") != "Succeeded":
@@ -221,9 +228,3 @@ class ToldJobs:
                     self._let_go(pod)
         if gone:
             self._outputs.pop(event.uid, None)
-
-
-def _filler(size: int) -> str:
-    """A JSON object of exactly that many bytes, if it has room for one."""
-    empty = '{"v": ""}'
-    return f'{{"v": "{"x" * max(size - len(empty), 0)}"}}'
