@@ -18,6 +18,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace, ServiceAccount
 
+from tests.cluster.accounts import KNOWN, LACKING, requests_of
 from tests.cluster.build import built
 from tests.cluster.controlplane import ControlPlane, control_plane, eventually, fake_node
 
@@ -35,6 +36,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     binary = built() if asked == "build" else Path(asked)
     with control_plane(binary, tmp_path_factory.mktemp("plane")) as running, fake_node(running):
         yield running
+        requests = list(requests_of(running))
+    # Whatever the tests have made the operators do: nothing that is not granted, and nothing was forbidden.
+    assert {each.use for each in requests} <= KNOWN
+    lacking = f"system:serviceaccount:{LACKING}"
+    assert {each.use for each in requests if not each.allowed and not each.user.startswith(lacking)} == set()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import lightkube
 import yaml
 from attrs import frozen
 
+from tests.cluster.accounts import EVERYWHERE, given_rights, home_of
 from tests.cluster.controlplane import (
     START_SECONDS,
     CannotStartError,
@@ -28,6 +30,7 @@ from tests.cluster.controlplane import (
     Running,
     eventually,
 )
+from zenflow_runtime.installing import Installation, arguments
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 PLAYS: Final = "testing.kube-zen.io"
@@ -58,21 +61,54 @@ class Operating:
         self.running.process.kill()
         self.running.process.wait()
 
+    def terminate(self) -> int:
+        """Ask it to end, as the kubelet does; its exit code."""
+        self.running.process.terminate()
+        return self.running.process.wait(60)
+
+    def page(self, path: str) -> tuple[int, str]:
+        """What it answers on its own port."""
+        answer = httpx2.get(f"http://{self.address}{path}", trust_env=False)
+        return answer.status_code, answer.text
+
+    def said(self) -> list[dict[str, Any]]:
+        """What it has logged so far."""
+        lines = self.running.log.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+
 
 @contextmanager
-def operator(plane: ControlPlane, *flags: str) -> Iterator[Operating]:
-    """An operator of all namespaces, ready for flows."""
+def operator(plane: ControlPlane, *flags: str, installation: Installation = EVERYWHERE) -> Iterator[Operating]:
+    """An operator, ready for flows, with the account, rights and flags that an installation gives it."""
+    kubeconfig = given_rights(plane, installation)
+    told = [each for each in arguments(installation) if not each.startswith("--metrics-addr")]
+    with launched(plane, kubeconfig, *told, *flags, home=home_of(installation)) as operating:
+        _wait_until_ready(operating)
+        yield operating
+
+
+@contextmanager
+def unlimited(plane: ControlPlane, *flags: str) -> Iterator[Operating]:
+    """An operator that may do anything, as the user `operator`: for figures that cover no authorization."""
+    with launched(plane, plane.folder / "operator.kubeconfig", *flags, home="default") as operating:
+        _wait_until_ready(operating)
+        yield operating
+
+
+@contextmanager
+def launched(plane: ControlPlane, kubeconfig: Path, *flags: str, home: str) -> Iterator[Operating]:
+    """The process, of which nothing is known yet."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     count = len(list(plane.folder.glob("operator-*.log")))
     log = plane.folder / f"operator-{count}.log"
-    command = [sys.executable, "-m", "zenflow_runtime", "--kubeconfig", str(plane.folder / "operator.kubeconfig")]
+    command = [sys.executable, "-m", "zenflow_runtime", "--kubeconfig", str(kubeconfig)]
     command += ["--metrics-addr", address, *flags]
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env=environment,
+            env=environment | {"POD_NAMESPACE": home},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -80,7 +116,6 @@ def operator(plane: ControlPlane, *flags: str) -> Iterator[Operating]:
         )
     running = Running(process, log)
     try:
-        _wait_until_ready(running, address)
         yield Operating(running, address)
     finally:
         if process.poll() is None:
@@ -88,7 +123,8 @@ def operator(plane: ControlPlane, *flags: str) -> Iterator[Operating]:
         running.stop()
 
 
-def _wait_until_ready(running: Running, address: str) -> None:
+def _wait_until_ready(operating: Operating) -> None:
+    running, address = operating.running, operating.address
     deadline = time.monotonic() + START_SECONDS
     with httpx2.Client(trust_env=False) as http:
         while True:

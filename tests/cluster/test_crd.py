@@ -10,8 +10,8 @@ from typing import Any, Final
 import httpx2
 import pytest
 import yaml
-from lightkube.config.client_adapter import verify_cluster
 
+from tests.cluster.accounts import administrator, path_of
 from tests.cluster.controlplane import ControlPlane, eventually
 from tests.schemas import test_crd as asked
 from tests.schemas.crd import SCHEMAS, refusals
@@ -33,10 +33,7 @@ APPROVE, APPROVER = f"approved.{GROUP}/a", f"approver.{GROUP}/a"
 
 @pytest.fixture(scope="module")
 def http(plane: ControlPlane) -> Iterator[httpx2.Client]:
-    config = plane.config
-    assert config.user is not None
-    verify = verify_cluster(config.cluster, config.user, config.abs_file)
-    with httpx2.Client(base_url=plane.server, verify=verify, trust_env=False, timeout=60) as client:
+    with administrator(plane) as client:
         yield client
 
 
@@ -233,14 +230,6 @@ def test_who_creates_a_flow_has_to_be_allowed_what_it_makes(http: httpx2.Client,
 
 
 # --- what `zenflow manifests` prints ---------------------------------------------------------------------------------
-
-
-def path_of(each: Mapping[str, Any]) -> str:
-    version, kind = each["apiVersion"], each["kind"]
-    plural = {"NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s").replace("policys", "policies")
-    base = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    space = each["metadata"].get("namespace")
-    return f"{base}/{f'namespaces/{space}/' if space else ''}{plural}/{each['metadata']['name']}"
 
 
 def test_everything_that_is_printed_can_be_applied_and_gives_just_these_rights(http: httpx2.Client) -> None:

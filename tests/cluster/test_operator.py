@@ -15,7 +15,8 @@ import pytest
 from lightkube.core.exceptions import ApiError
 from lightkube.types import CascadeType, PatchType
 
-from tests.cluster.controlplane import Audited, ControlPlane, Job, JobFlow, PersistentVolume, Pod, eventually
+from tests.cluster.accounts import Request, requests_of
+from tests.cluster.controlplane import ControlPlane, Job, JobFlow, PersistentVolume, Pod, eventually
 from tests.cluster.operators import (
     Operating,
     a_flow,
@@ -38,13 +39,13 @@ def operating(plane: ControlPlane) -> Iterator[Operating]:
     """One operator for all tests of this file. The server refused it nothing but what is meant to be refused."""
     with operator(plane) as running:
         yield running
-        refused = {(each.verb, each.resource, each.code) for each in plane.audit() if _was_refused(each)}
+        refused = {(each.use.verb, each.use.resource, each.code) for each in requests_of(plane) if _was_refused(each)}
     assert refused <= LEGITIMATE
 
 
-def _was_refused(request: Audited) -> bool:
+def _was_refused(request: Request) -> bool:
     """Gone (404) and changed meanwhile (409) are what any client must expect of a cluster that others work on."""
-    return request.user == "operator" and request.code >= 400 and request.code not in (404, 409)
+    return request.code >= 400 and request.code not in (404, 409)
 
 
 LEGITIMATE = {

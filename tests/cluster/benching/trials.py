@@ -18,7 +18,8 @@ from tests.cluster.benching import figures, machine
 from tests.cluster.benching.figures import at, rounded, spread
 from tests.cluster.benching.loads import Load, chain, chains, layered
 from tests.cluster.controlplane import Audited, ControlPlane, JobFlow, cpu_seconds, eventually, peak_bytes
-from tests.cluster.operators import Operating, operator
+from tests.cluster.operators import Operating
+from tests.cluster.operators import unlimited as operator
 from zenflow_core.spec import API_VERSION
 
 PATIENCE_SECONDS: Final = 600.0
