@@ -22,6 +22,7 @@ from zenflow_testing.errors import ApiError
 from zenflow_testing.events import Event, EventType
 from zenflow_testing.job_controller import is_over
 from zenflow_testing.kinds import Object
+from zenflow_testing.watch import WATCHED
 
 _MOVES_SHOWN: Final = 3
 _MESSAGE_SHOWN: Final = 70
@@ -117,6 +118,15 @@ class Died(NamedTuple):
         return self.instance, f"dies {self.why}"
 
 
+class Changed(NamedTuple):
+    """A flow, a Job or a Pod changed, in the order in which `after: {events: n}` counts."""
+
+    at: float
+    event: Event
+    entries: int
+    """How many entries there were before."""
+
+
 Entry: TypeAlias = Happened | Decided | Request | Died
 
 
@@ -173,6 +183,7 @@ class Journal:
         self._watched = watched_steps
         self.entries: list[Entry] = []
         self.requests: list[Request] = []
+        self.changes: list[Changed] = []
         self.jobs: dict[tuple[str, str], list[CreatedJob]] = {}
         """By flow name and step, in the order of their creation."""
         self.by_name: dict[str, CreatedJob] = {}
@@ -226,6 +237,8 @@ class Journal:
     # What is seen of the cluster
 
     def _saw(self, event: Event) -> None:
+        if event.kind in WATCHED:
+            self.changes.append(Changed(self.now, event, len(self.entries)))
         if event.kind == "JobFlow":
             self._saw_flow(event)
         elif event.kind == "Job" and not self.making_foreign:
