@@ -110,12 +110,12 @@ def answer(expression: str, **data: Any) -> Any:
 
 def _rules(value: Any, old: Any, node: Mapping[str, Any], path: str) -> Iterator[str]:
     for rule in node.get(RULES, ()):
-        expression = rule["rule"]
+        expression, where = rule["rule"], f"{path}{rule.get('fieldPath', '')}".lstrip(".")
         if "oldSelf" in expression:
             if old is not None and not answer(expression, self=value, oldSelf=old):
-                yield f"{path.lstrip('.')}: {rule['message']}"
+                yield f"{where}: {rule['message']}"
         elif not answer(expression, self=value):
-            yield f"{path.lstrip('.')}: {rule['message']}"
+            yield f"{where}: {rule['message']}"
     if isinstance(value, list):
         for index, item in enumerate(value):
             # A list that is not a map has no identity of items: what is below it has no old value.

@@ -265,7 +265,7 @@ def test_what_a_flow_is_cannot_be_edited(path: str, value: Any) -> None:
     changed = edited(path, value)
     part = path.partition(".")[0]
     (said,) = edit_refusals(STARTED, changed)
-    assert said == f"spec: {part} cannot be changed once the flow exists; create another flow"
+    assert said == f"spec.{part}: {part} cannot be changed once the flow exists; create another flow"
     if value is None and path == part:
         (said,) = edit_refusals(changed, STARTED)
         assert part in said, "nor can it be added"
