@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Final, assert_never
 
 import anyio
+import msgspec
 
 from zenflow_core.actions import (
     Action,
@@ -33,6 +34,7 @@ from zenflow_runtime.failures import CONFLICT, GONE, NO_ANSWER, NotLeading, Requ
 from zenflow_runtime.flows import Flow, newer
 from zenflow_runtime.kube import CLAIM, CONFIG_MAP, FLOW, JOB, Kind, Kube
 from zenflow_runtime.ledger import Ledger
+from zenflow_runtime.recorded import recorded
 
 SIDE_BY_SIDE: Final = 16
 """Requests of one flow that are under way at once."""
@@ -124,12 +126,11 @@ class Executor:
 
     async def _record(self, flow: Flow, action: RecordStatus) -> Outcome:
         """The fence: refused if the flow is not what the decision was made from."""
-        version = flow.resource_version
+        version, before = flow.resource_version, flow.obj
+        operations = msgspec.json.encode(action.patch(version))
         self._ledger.begin_record(flow)
         try:
-            obj = await self._kube.patch_status(
-                FLOW, flow.seen.namespace, flow.seen.name, operations=action.patch(version)
-            )
+            answer = await self._kube.patch_status(FLOW, flow.seen.namespace, flow.seen.name, operations=operations)
         except RequestFailed as error:
             self._ledger.end_record(flow)
             if too_large(error) and flow.status_refused_at is None:
@@ -142,7 +143,7 @@ class Executor:
         except BaseException:
             self._ledger.end_record(flow)
             raise
-        self._ledger.recorded(flow, obj)
+        self._ledger.recorded(flow, recorded(before, operations, answer))
         return Outcome.DONE
 
     async def _look_again(self, flow: Flow, version: str, *, error: RequestFailed) -> None:

@@ -8,7 +8,7 @@ over its HTTP client directly, as it has no such parameters.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +34,11 @@ REQUEST_SECONDS: Final = 10.0
 PAGE: Final = 500
 """Objects a list asks for at a time, as kubectl does."""
 
-CONNECTIONS: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0)
+CONNECTIONS: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=16, keepalive_expiry=30.0)
+"""Each request looks at all idle connections, so few are kept."""
+
+ONLY_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_KIND: Final = "PartialObjectMetadata"
 
 
 @frozen(eq=False)
@@ -156,18 +160,26 @@ class Kube:
         except REQUEST_ERRORS as error:
             raise failed(error) from error
 
-    async def patch_status(
-        self, kind: Kind, namespace: str, name: str, *, operations: Sequence[Mapping[str, Any]]
-    ) -> Object:
-        """A JSON Patch of the status."""
+    async def patch_status(self, kind: Kind, namespace: str, name: str, *, operations: bytes) -> Object:
+        """A JSON Patch of the status. Of the answer only the metadata is asked for: the rest is known and may be large.
+
+        A server that does not do that sends the whole object.
+        """
+        headers = {"content-type": PatchType.JSON.value, "accept": ONLY_METADATA}
         try:
-            return _plain(
-                await self._client.patch(
-                    kind.resource.Status, name, list(operations), namespace=namespace, patch_type=PatchType.JSON
-                )
+            response = await self._bare.request(
+                "PATCH",
+                f"{kind.path(namespace, name)}/status",
+                content=operations,
+                params={"fieldManager": FIELD_MANAGER},
+                headers=headers,
             )
+            if response.is_error:
+                raise _refusal(response, response.content)
+            answer: Object = msgspec.json.decode(response.content)
         except REQUEST_ERRORS as error:
             raise failed(error) from error
+        return answer
 
     async def patch(self, kind: Kind, namespace: str, name: str, *, merge: Mapping[str, Any]) -> Object:
         """A merge patch."""

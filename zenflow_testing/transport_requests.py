@@ -111,6 +111,11 @@ def takes_json(accept: str) -> bool:
     return not wanted.isdisjoint(("*/*", "application/*", "application/json"))
 
 
+def takes_only_metadata(accept: str) -> bool:
+    """Whether a client asks first of all for the metadata of an object, and for nothing else of it."""
+    return "as=PartialObjectMetadata" in accept.partition(",")[0].replace(" ", "").split(";")
+
+
 def is_dry_run(query: Query) -> bool:
     """Whether everything is to be done but the writing."""
     return bool(query.get("dryRun"))

@@ -44,6 +44,7 @@ from zenflow_testing.transport_requests import (
     delete_options,
     is_dry_run,
     takes_json,
+    takes_only_metadata,
     unsupported_media,
 )
 
@@ -210,7 +211,10 @@ class Verbs:
             def write() -> Object:
                 return cluster.patch_merge(kind, namespace, name, merge, subresource=subresource)
 
-        return Reply(200, route.resource.outbound(self._written(call, write)))
+        written = route.resource.outbound(self._written(call, write))
+        if takes_only_metadata(call.accept):
+            written = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": written["metadata"]}
+        return Reply(200, written)
 
     def _apply(self, route: Route, call: Call, *, wanted: Any) -> Reply:
         """Server-side apply: create the object, or merge what this manager wants into it."""

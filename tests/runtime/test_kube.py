@@ -31,7 +31,7 @@ def test_every_answer_is_as_plain_as_its_json() -> None:
             await kube.patch(CONFIG_MAP, "ci", "c", merge={"data": {"k": "x"}}),
             await kube.get(FLOW, "ci", "flow"),
             await kube.patch_status(
-                FLOW, "ci", "flow", operations=[{"op": "add", "path": "/status", "value": {"phase": "Pending"}}]
+                FLOW, "ci", "flow", operations=b'[{"op": "add", "path": "/status", "value": {"phase": "Pending"}}]'
             ),
             *await kube.list_all(FLOW, "ci"),
         ]
