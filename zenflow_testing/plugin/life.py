@@ -9,7 +9,7 @@ from zenflow_core.plan import KeyRead, Plan
 from zenflow_core.state import FlowPhase, FlowState, StepPhase
 from zenflow_testing.cases.expectations import Expectation, Never
 from zenflow_testing.cases.format import Case
-from zenflow_testing.cases.history import Happening
+from zenflow_testing.cases.history import ApiError, ClockJump, Happening, HoldDeletes, NameTaken, OperatorCrashOn
 from zenflow_testing.cases.journal import Decided
 from zenflow_testing.cases.playing import NAMESPACE
 from zenflow_testing.cases.runner import Run
@@ -22,12 +22,16 @@ _TURNS: Final = 100_000
 _OVER: Final = (FlowPhase.SUCCEEDED.value, FlowPhase.FAILED.value)
 
 
+_IN_WAIT: Final = (ApiError, OperatorCrashOn, HoldDeletes, NameTaken, ClockJump)
+"""Events that concern what comes later: before anything else they stand before the flow's creation."""
+
+
 class Endless(AssertionError):  # noqa: N818 - a broken law, named like one
     """The flow goes on for ever: more happens than any flow needs."""
 
 
 class Life(Run):
-    """A case that is played as it is written: the flow is created at once, and time moves as far as it is told to."""
+    """A case that is played as it is written: time moves as far as it is told to."""
 
     def __init__(self, loaded: Loaded, outcomes: Outcomes) -> None:
         names: dict[str, tuple[str, ...]] = {step.name: () for step in loaded.plan.steps}
@@ -37,8 +41,14 @@ class Life(Run):
         self.world = World(self.cluster, outcomes, demands=demands_of(loaded.plan))
         self._answered = 0
         self._make_config_maps(loaded.plan, outcomes)
-        self.stage.create_main(self.case.flow, None)
-        self.settle()
+        self._created = False
+
+    def begin(self) -> None:
+        """The flow is created, if it is not there yet."""
+        if not self._created:
+            self._created = True
+            self.stage.create_main(self.case.flow, None)
+            self.settle()
 
     def _make_config_maps(self, plan: Plan, outcomes: Outcomes) -> None:
         """ConfigMaps that the flow reads are there, as the outcomes say: by default each key holds `name.key`."""
@@ -104,13 +114,18 @@ class Life(Run):
         self._answered = len(entries)
 
     def happen(self, event: Happening) -> None:
-        """Something that the cluster, its users or the operator's processes do."""
+        """Something that the cluster, its users or the operator's processes do; what lies in wait, before all else."""
+        if isinstance(event, _IN_WAIT) and not self._created:
+            self._let(event)
+            return
+        self.begin()
         for each in self.stage.spread(event):
             everyone = self._let(each)
             self.settle(everyone=everyone)
 
     def go_on(self, until: float | None) -> None:
         """Time passes: up to `until`, or (None) until the flow is over or nothing can move it any more."""
+        self.begin()
         self.settle()
         for _ in range(_TURNS):
             if until is None and (self.over or self._waits_for_people()):

@@ -77,11 +77,12 @@ class FlowUnderTest:
     def advance(self, by: str | float) -> FlowUnderTest:
         """Let so much time pass: `"5m"`, or seconds."""
         life = self._life
+        life.begin()
         life.go_on(life.journal.now + _seconds(by))
         return self
 
     def approve(self, step: str, *, by: str = "") -> FlowUnderTest:
-        """Somebody approves a Manual step, now."""
+        """Somebody approves a Manual step, now; it may not be asked for yet."""
         self._known(step)
         return self._annotate({approval_key(step): "true"} | ({approver_key(step): by} if by else {}))
 
@@ -93,7 +94,8 @@ class FlowUnderTest:
     def happens(self, event: str, **fields: Any) -> FlowUnderTest:
         """An event of the case format, now: `flow.happens("OperatorCrash")`, faults of API, caches and clocks too.
 
-        Fields are named as in a case file, or with underscores: `retry_after=30`.
+        Fields are named as in a case file, or with underscores: `retry_after=30`. What lies in wait for requests to
+        come (`ApiError`, `OperatorCrashOn`, `NameTaken`) stands before the flow's creation if it is said first.
         """
         reader = Reader()
         data = {"at": self.now, "event": event} | {_wire(key): value for key, value in fields.items()}
@@ -138,6 +140,7 @@ class FlowUnderTest:
         for step in (*block.steps, *block.creates, *(block.never.steps if block.never is not None else ())):
             self._known(step)
         life = self._life
+        life.begin()
         failures = tuple(
             Failure(each.path, None, self.now, each.expected, found=each.found, step=each.step)
             for each in life.judge.block(block, "expect", life.processes)
