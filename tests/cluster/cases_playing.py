@@ -176,7 +176,8 @@ class LiveRun:
                 for kind in kinds:
                     self._views.freeze(kind, str(self._versions[-1][1]))
             case h.CacheRewind(kind=kinds, to=to):
-                version = str(max((v for at, v in self._versions if at <= to), default=0))
+                past = self.journal.now - (event.back or 0.0) if to is None else to
+                version = str(max(v for at, v in self._versions if at <= past))
                 for kind in kinds:
                     self._views.rewind(kind, version)
             case h.CacheThaw(kinds=kinds):

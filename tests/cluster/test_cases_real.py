@@ -6,24 +6,15 @@ there, or not within a few minutes, stands in `cases_left_out.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from anyio.from_thread import start_blocking_portal
-from lightkube.core.exceptions import ApiError
-from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Namespace, ServiceAccount
 
-from tests.cluster.build import built
-from tests.cluster.cases_cluster import LiveCluster
+from tests.cluster.cases_ground import ground_in, make_namespace
 from tests.cluster.cases_left_out import LAST_SECONDS, LEFT_OUT
-from tests.cluster.cases_playing import Ground, run_live
-from tests.cluster.conftest import VARIABLE
-from tests.cluster.controlplane import control_plane, eventually
+from tests.cluster.cases_playing import run_live
 from zenflow_core.styled import plain
 from zenflow_testing.cases import CaseFile, Result, read_case, result_lines
 
@@ -46,31 +37,10 @@ def results(
 ) -> Iterator[Mapping[str, Future[Result]]]:
     """Every case on its way, on a control plane of their own: here no node takes Pods, and nothing else takes time."""
     chosen = [name for name in PLAYED if any(f"[{name}]" in item.name for item in request.session.items)]
-    asked = os.environ.get(VARIABLE)
-    if not asked:
-        pytest.skip(f"needs a Kubernetes control plane: nox -s control_plane, or set {VARIABLE}=build")
-    binary = built() if asked == "build" else Path(asked)
-    with (
-        control_plane(binary, tmp_path_factory.mktemp("cases")) as plane,
-        closing(LiveCluster(plane)) as cluster,
-        start_blocking_portal() as portal,
-        ThreadPoolExecutor(max_workers=len(chosen)) as threads,
-    ):
-        ground = Ground(plane, cluster, portal)
+    with ground_in(tmp_path_factory.mktemp("cases")) as ground, ThreadPoolExecutor(max_workers=len(chosen)) as threads:
 
         def play(name: str) -> Result:
-            namespace = f"case-{name}"[:63].rstrip("-")
-            with closing(plane.client(namespace)) as client:
-                client.create(Namespace(metadata=ObjectMeta(name=namespace)))
-
-                def has_account() -> bool:
-                    try:
-                        client.get(ServiceAccount, "default")
-                    except ApiError:
-                        return False
-                    return True
-
-                eventually(has_account, f"the ServiceAccount of namespace {namespace}")
+            namespace = make_namespace(ground, f"case-{name}"[:63].rstrip("-"))
             return run_live(loaded(name), CASES[name], ground, namespace=namespace, until=LAST_SECONDS)
 
         yield {name: threads.submit(play, name) for name in chosen}
