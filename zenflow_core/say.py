@@ -34,7 +34,7 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
         case r.JobFailed(reason=reason, message=message):
             return f"its Job failed{f' ({reason})' if reason else ''}{f': {message}' if message else ''}"
         case r.JobLost():
-            return "its Job vanished before its end was seen; somebody or something deleted it"
+            return "its Job vanished before its end was seen: deleted, or its owner or labels were changed"
         case r.StepTimedOut(at):
             return f"timed out at {rfc3339(at)}: it exceeded timeoutSeconds"
         case r.JobRefused(until=until, code=code, message=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import httpx2
@@ -9,6 +10,9 @@ import msgspec
 from lightkube import ApiError
 from lightkube.core.exceptions import ConfigError
 
+from zenflow_runtime.access import ACCESS
+
+FORBIDDEN: Final = 403
 GONE: Final = 404
 CONFLICT: Final = 409
 EXPIRED: Final = 410
@@ -16,6 +20,10 @@ NO_ANSWER: Final = 0
 
 REQUEST_ERRORS: Final = (httpx2.HTTPError, httpx2.StreamError, msgspec.DecodeError, ConfigError)
 """What the client raises for a request that did not go well: no answer, one cut short, a token that cannot be read."""
+
+
+_LACKS: Final = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"')
+"""How an API server says that RBAC allows something to nobody who asks."""
 
 
 class RequestFailed(Exception):  # noqa: N818 - said like a cause: it is what has happened
@@ -40,6 +48,17 @@ class RequestFailed(Exception):  # noqa: N818 - said like a cause: it is what ha
         self.message = message
         self.causes = causes
         self.retry_after = retry_after
+
+
+def advice(error: RequestFailed) -> str:
+    """What an administrator can do about it; "" where there is nothing to be said but the message."""
+    lacks = _LACKS.search(error.message) if error.code == FORBIDDEN else None
+    if lacks is None:
+        return ""
+    verb, resource, group = lacks["verb"], lacks["resource"], lacks["group"]
+    why = next((each.why for each in ACCESS if (each.group, each.resource, each.verb) == (group, resource, verb)), "")
+    rule = f'apiGroups ["{group}"], resources ["{resource}"], verbs ["{verb}"]'
+    return f"the operator's role lacks the rule {rule} ({why}): apply what `zenflow manifests` prints"
 
 
 class NotLeading(Exception):  # noqa: N818 - not an error of ours: another replica leads

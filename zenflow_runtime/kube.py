@@ -233,6 +233,17 @@ class Kube:
             if not query["continue"]:
                 return
 
+    async def document(self, path: str, **query: str) -> Object:
+        """What is at a path that is of no object, such as an OpenAPI document."""
+        try:
+            response = await self._bare.get(path, params=query)
+            if response.is_error:
+                raise _refusal(response, response.content)
+            found: Object = msgspec.json.decode(response.content)
+        except REQUEST_ERRORS as error:
+            raise failed(error) from error
+        return found
+
     async def list_all(self, kind: Kind, namespace: str | None = None, *, labels: str = "") -> list[Object]:
         """All objects of a kind."""
         found: list[Object] = []

@@ -29,6 +29,7 @@ from zenflow_runtime.metrics import Metrics, State, Watching
 from zenflow_runtime.queue import WorkQueue
 from zenflow_runtime.reflect import Reflector, Watched
 from zenflow_runtime.settings import ElectionMode, Settings
+from zenflow_runtime.sweeping import Sweeper
 from zenflow_runtime.web import Health
 from zenflow_runtime.worker import Pace, Watcher, Witness, Worker
 
@@ -44,9 +45,10 @@ CLOCK_JUMP_SECONDS: Final = 1.5
 
 @frozen
 class _Flows:
-    """Flows, for the ledger."""
+    """Flows, for the ledger; those that are deleted, for the sweeper, too."""
 
     ledger: Ledger
+    sweeper: Sweeper
 
     def begin(self) -> None:
         pass
@@ -59,6 +61,7 @@ class _Flows:
 
     def drop(self, obj: Object) -> None:
         self.ledger.drop_flow(obj["metadata"]["uid"])
+        self.sweeper.flow_gone(obj)
 
     def end(self, uids: frozenset[str]) -> None:
         self.ledger.list_flows(uids)
@@ -171,6 +174,7 @@ class Operator:
             watcher=watcher,
             witness=witness,
         )
+        self.sweeper = Sweeper(self.kube, image=settings.flows.artifact_image, leads=self.leads)
         self.reflectors = tuple(self._reflectors())
         self.health = Health(self.reflectors, self.queue, self.leads)
         self._stopping = anyio.Event()
@@ -188,7 +192,7 @@ class Operator:
     def _reflectors(self) -> Iterable[Reflector]:
         namespace = self.settings.watch_namespace or None
         watched: list[tuple[Watched, _Flows | _Jobs | _Pods]] = [
-            (Watched(FLOW, "", namespace), _Flows(self.ledger)),
+            (Watched(FLOW, "", namespace), _Flows(self.ledger, self.sweeper)),
             (Watched(JOB, OURS, namespace), _Jobs(self.ledger)),
         ]
         if self.settings.eager_completion:
@@ -212,6 +216,10 @@ class Operator:
         """Begin nothing more, end what is under way, give the lease back, and return from `run`."""
         self._stopping.set()
 
+    async def told_to_stop(self) -> None:
+        """Wait for `stop`."""
+        await self._stopping.wait()
+
     async def run(self) -> None:
         """Run until `stop`. Cancelling it instead is a crash, which loses nothing but time."""
         try:
@@ -220,6 +228,7 @@ class Operator:
                     tasks.start_soon(reflector.run)
                 if self.events is not None:
                     tasks.start_soon(self.events.run)
+                tasks.start_soon(self.sweeper.run)
                 tasks.start_soon(self._check_clock)
                 tasks.start_soon(self._end_when_told, tasks.cancel_scope.cancel)
                 await self._lead()

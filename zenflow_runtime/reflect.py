@@ -18,7 +18,7 @@ import anyio
 import structlog
 from attrs import frozen
 
-from zenflow_runtime.failures import EXPIRED, RequestFailed, failed_with
+from zenflow_runtime.failures import EXPIRED, RequestFailed, advice, failed_with
 from zenflow_runtime.kube import Kind, Kube, Object, WatchEvent
 
 log = structlog.get_logger("zenflow.watch")
@@ -95,6 +95,8 @@ class Reflector:
         """When the server last sent anything that was no refusal (loop time)."""
         self.moved_at = anyio.current_time()
         """When the loop last got anywhere, be it to a refusal."""
+        self.trouble = ""
+        """Why the kind cannot be listed or watched; "" while it can."""
         self.unreadable = 0
         """Objects that could not be read."""
         self.restarts: Counter[str] = Counter()
@@ -128,7 +130,8 @@ class Reflector:
                     self._again("failed" if error.code else "lost")
                 pause = max(min(2.0**self._failures, PAUSE_MAX), float(error.retry_after or 0))
                 self._failures = min(self._failures + 1, 8)
-                log.warning("watch failed", kind=self.kind, error=str(error), retry_in_seconds=pause)
+                self.trouble = advice(error) or str(error)
+                log.warning("watch failed", kind=self.kind, error=self.trouble, retry_in_seconds=pause)
                 await anyio.sleep(pause)
 
     async def _list(self) -> None:
@@ -235,6 +238,7 @@ class Reflector:
 
     def _heard(self) -> None:
         self.heard_at = self.moved_at = anyio.current_time()
+        self.trouble = ""
 
     def _again(self, why: str) -> None:
         self.restarts[why] += 1

@@ -21,6 +21,7 @@ from lightkube.core.exceptions import ConfigError
 
 from zenflow_core.version import VERSION
 from zenflow_runtime.incidents import Incidents
+from zenflow_runtime.installed import Installed
 from zenflow_runtime.kube import sending
 from zenflow_runtime.logs import set_up
 from zenflow_runtime.operator import Operator
@@ -73,7 +74,8 @@ async def serve(config: SingleConfig, settings: Settings) -> None:
     )
     routes = [] if incidents is None else [dump_route(incidents, settings.dumps, leads=operator.leads)]
     webhook = None if settings.webhook is None else Webhook(settings.webhook, settings.flows)
-    missing = [] if webhook is None else [webhook.missing]
+    installed = Installed(operator.kube, settings.watch_namespace or None)
+    missing = [installed.lacking, *([] if webhook is None else [webhook.missing])]
     log.info("starting", version=VERSION, identity=identity, server=config.cluster.server)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with AsyncExitStack() as stack:
@@ -84,9 +86,23 @@ async def serve(config: SingleConfig, settings: Settings) -> None:
                 tasks.start_soon(_obey, signals, operator, tasks)
                 if webhook is not None:
                     tasks.start_soon(webhook.run)
-                await operator.run()
+                await _work(operator, installed)
                 tasks.cancel_scope.cancel()
     log.info("stopped")
+
+
+async def _work(operator: Operator, installed: Installed) -> None:
+    """Run the operator as soon as the API keeps what it writes, unless it is told to stop before."""
+
+    async def wait() -> None:
+        await installed.wait()
+        waiting.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as waiting:
+        waiting.start_soon(wait)
+        await operator.told_to_stop()
+        waiting.cancel_scope.cancel()
+    await operator.run()
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], operator: Operator, tasks: anyio.abc.TaskGroup) -> None:

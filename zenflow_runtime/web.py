@@ -60,7 +60,7 @@ class Health:
         found: list[str] = []
         for each in self.reflectors:
             if not each.synced.is_set():
-                found.append(f"{each.kind} have not been listed")
+                found.append(f"{each.kind} have not been listed" + (f": {each.trouble}" if each.trouble else ""))
             elif each.heard_at is not None and now - each.heard_at >= self.dead_seconds:
                 found.append(f"the API server has said nothing about {each.kind} for {now - each.heard_at:.0f} s")
         return found

@@ -28,7 +28,7 @@ from zenflow_runtime.clock import Clock
 from zenflow_runtime.deciding import decide, doubt_rows, lacks_fence, noted
 from zenflow_runtime.events import Recorder, created, notes_of
 from zenflow_runtime.execute import Executor, Outcome
-from zenflow_runtime.failures import NotLeading, RequestFailed
+from zenflow_runtime.failures import NotLeading, RequestFailed, advice
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.kube import FLOW, JOB, Kube
 from zenflow_runtime.ledger import THE_FLOW, Ledger
@@ -176,7 +176,8 @@ class Worker:
         flow.failures = min(flow.failures + 1, 16)
         name = (error.reason or str(error.code)) if isinstance(error, RequestFailed) else type(error).__name__
         self._metrics.reconciliation_errors.labels(name).inc()
-        log.warning("decision not carried out", flow=flow.key, error=str(error), retry_in_seconds=pause)
+        told = (advice(error) if isinstance(error, RequestFailed) else "") or str(error)
+        log.warning("decision not carried out", flow=flow.key, error=told, retry_in_seconds=pause)
         self._queue.rest(flow.uid, pause)
         self._ledger.drop_state(flow)
 

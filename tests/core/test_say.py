@@ -34,7 +34,7 @@ X = StepName("x")
         (
             r.AttemptFailed(1, r.JobLost(TEN), at("10:00:10")),
             (
-                "attempt 1 failed (its Job vanished before its end was seen; somebody or something deleted it); "
+                "attempt 1 failed (its Job vanished before its end was seen: deleted, or its owner or labels were changed); "
                 "the next one starts at 2030-01-01T10:00:10Z"
             ),
         ),
@@ -45,7 +45,10 @@ X = StepName("x")
         (r.JobFailed(TEN), "its Job failed"),
         (r.JobFailed(TEN, "DeadlineExceeded"), "its Job failed (DeadlineExceeded)"),
         (r.JobFailed(TEN, "", "odd"), "its Job failed: odd"),
-        (r.JobLost(TEN), "its Job vanished before its end was seen; somebody or something deleted it"),
+        (
+            r.JobLost(TEN),
+            "its Job vanished before its end was seen: deleted, or its owner or labels were changed",
+        ),
         (r.StepTimedOut(TEN), "timed out at 2030-01-01T10:00:00Z: it exceeded timeoutSeconds"),
         (
             r.JobRefused(TEN, at("10:00:01"), 429),
