@@ -34,7 +34,8 @@ X = StepName("x")
         (
             r.AttemptFailed(1, r.JobLost(TEN), at("10:00:10")),
             (
-                "attempt 1 failed (its Job vanished before its end was seen: deleted, or its owner or labels were changed); "
+                "attempt 1 failed (its Job vanished before its end was seen: deleted, or its owner "
+                "or labels were changed); "
                 "the next one starts at 2030-01-01T10:00:10Z"
             ),
         ),
