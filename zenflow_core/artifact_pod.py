@@ -11,18 +11,25 @@ references to Secrets.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from zenflow_core.artifact_report import ORDERS_ENV
+from zenflow_core.artifact_container import (
+    OURS,
+    TOKEN_VOLUME,
+    UNPRIVILEGED_USER,
+    ClaimFile,
+    OurContainers,
+    Place,
+    written_place,
+)
 from zenflow_core.names import ANNOTATION_DEFAULT_CONTAINER, INPUTS_CONTAINER, OUTPUTS_CONTAINER
 from zenflow_core.pod_failure_policy import Obstacle
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import main_container
-from zenflow_core.spec import Archive, HttpSource, InputArtifact, KeySelector, OutputArtifact, S3Location
+from zenflow_core.spec import Archive, InputArtifact, OutputArtifact, S3Location
 
 INPUTS_DIRECTORY: Final = "/zenflow/inputs"
 OUTPUTS_DIRECTORY: Final = "/zenflow/outputs"
@@ -31,28 +38,10 @@ DEFAULT_INPUT_DIRECTORY: Final = "/tmp/artifacts"
 """Where an input artifact without a `path` is found, below its name."""
 
 _CLAIM_VOLUME: Final = "zenflow-artifacts"
-_TOKEN_VOLUME: Final = "zenflow-no-token"
-_TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
-_RESERVED: Final = "zenflow-"
-_UNPRIVILEGED_USER: Final = 65532
-_RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}
-"""Stated, since a quota of the namespace may demand it. Files are streamed, so memory does not grow with them."""
-
 _NOT_ON_INIT_CONTAINERS: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 _SYSTEM_DIRECTORIES: Final = frozenset(
     {"/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var"}
 )
-
-
-@frozen
-class ClaimFile:
-    """A file or directory on the flow's own volume claim."""
-
-    sub_path: str
-
-
-Place: TypeAlias = S3Location | HttpSource | ClaimFile
-
 _UID_CHARACTERS: Final = 36
 _LONGEST_ATTEMPT: Final = 999_999
 """An attempt's number stands in the place of what it stores; no step comes to a million."""
@@ -89,8 +78,13 @@ def longest_location(made: OutputArtifact, *, step: str) -> str:
     return f"{location}{'0' * _OWN_CHARACTERS}/{made.name}" if location.endswith("/") else location
 
 
+def flow_directory(s3: S3Location, flow_uid: str) -> str:
+    """The key below which all is that a flow stores by this location, which has to be a directory."""
+    return f"{s3.key}{flow_uid}/"
+
+
 def _key(s3: S3Location, run: Run) -> str:
-    return f"{s3.key}{run.flow_uid}/{run.step}/{run.attempt}/" if s3.key.endswith("/") else s3.key
+    return f"{flow_directory(s3, run.flow_uid)}{run.step}/{run.attempt}/" if s3.key.endswith("/") else s3.key
 
 
 def place_of(location: str, made: OutputArtifact) -> S3Location | ClaimFile | None:
@@ -145,7 +139,7 @@ def carry_artifacts(
     containers = list(pod_spec["containers"])
     index = next(index for index, each in enumerate(containers) if each["name"] == name)
     main: dict[str, Any] = dict(containers[index])
-    pod = _Pod(pod_spec, main)
+    pod = OurContainers(pod_spec, main)
 
     mounts = list(main.get("volumeMounts") or ())
     fetches: list[dict[str, Any]] = []
@@ -161,7 +155,7 @@ def carry_artifacts(
             continue
         mounts.append({"name": INPUTS_CONTAINER, "mountPath": path, "subPath": wanted.name})
         order = {"name": wanted.name, "to": f"{INPUTS_DIRECTORY}/{wanted.name}", "optional": wanted.optional}
-        order |= _place(found.place, number=number, env=input_env)
+        order |= written_place(found.place, number=number, env=input_env)
         order |= {"sha256": found.sha256} if found.sha256 is not None else {}
         order |= {"size": found.size_bytes} if found.size_bytes is not None else {}
         if wanted.size_limit is not None:
@@ -184,7 +178,7 @@ def carry_artifacts(
         order = {"name": made.name, "root": read_at, "from": read_at + below, "optional": made.optional}
         order |= {"location": location_of(made, run), "entry": made.path.rstrip("/").rpartition("/")[2]}
         if made.s3 is not None:
-            order |= _place(evolve(made.s3, key=_key(made.s3, run)), number=number, env=output_env)
+            order |= written_place(evolve(made.s3, key=_key(made.s3, run)), number=number, env=output_env)
             order |= {"archive": _archive(made.archive or Archive())}
         else:
             order |= {"claim": f"{CLAIM_DIRECTORY}/{run.step}/{run.attempt}/"}
@@ -208,7 +202,7 @@ def carry_artifacts(
     if _CLAIM_VOLUME in used:
         volumes.append({"name": _CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
     if pod.hides_token and (fetches or stores):
-        volumes.append({"name": _TOKEN_VOLUME, "emptyDir": {}})
+        volumes.append({"name": TOKEN_VOLUME, "emptyDir": {}})
     changed = {**pod_spec, "containers": containers}
     if init:
         changed["initContainers"] = init
@@ -235,7 +229,7 @@ def _obstacles(
     index = next((index for index, each in enumerate(containers) if each.get("name") == name), None)
     for kind in ("containers", "initContainers", "volumes"):
         for number, each in enumerate(pod_spec.get(kind) or ()):
-            if str(each.get("name")).startswith(_RESERVED):
+            if str(each.get("name")).startswith(OURS):
                 yield Obstacle(
                     f"{at}.{kind}[{number}].name", f"is {each['name']!r}, but names in zenflow- are ours", "rename it"
                 )
@@ -284,66 +278,8 @@ def _obstacles(
             )
 
 
-@frozen
-class _Pod:
-    """What our containers take over from the Pod that they join."""
-
-    spec: Mapping[str, Any]
-    main: Mapping[str, Any]
-
-    @property
-    def hides_token(self) -> bool:
-        """Whether the API server would mount a service account token into our containers.
-
-        It leaves out a container that mounts something at that path already
-        (ServiceAccount admission), so an empty directory keeps it away.
-        """
-        return self.spec.get("automountServiceAccountToken") is not False
-
-    def container(
-        self,
-        name: str,
-        image: str,
-        *,
-        orders: Sequence[Mapping[str, Any]],
-        env: Sequence[Mapping[str, Any]],
-        mounts: Sequence[Mapping[str, Any]],
-    ) -> dict[str, Any]:
-        """A container of ours, as the restricted Pod Security Standard asks for."""
-        # Kubernetes reads `$(` in an env value as a reference and `$$` as `$`; a URL is to arrive as it is.
-        text = json.dumps(orders, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("$", "$$")
-        hidden = [{"name": _TOKEN_VOLUME, "mountPath": _TOKEN_PATH, "readOnly": True}] if self.hides_token else []
-        return {
-            "name": name,
-            "image": image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["python3", "-m", "zenflow_runtime.artifacts"],
-            "args": ["inputs" if name == INPUTS_CONTAINER else "outputs"],
-            "env": [{"name": ORDERS_ENV, "value": text}, *env],
-            "resources": _RESOURCES,
-            "securityContext": self._security(),
-            # A message is always left; without one the program could not even start, and its log says why.
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": [*mounts, *hidden],
-        }
-
-    def _security(self) -> dict[str, Any]:
-        """Restricted, and the user of the main container, whose files we read; root excepted."""
-        context: dict[str, Any] = {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-        own = self.main.get("securityContext") or {}
-        of_pod = self.spec.get("securityContext") or {}
-        user = own.get("runAsUser", of_pod.get("runAsUser"))
-        if user is not None:
-            context["runAsUser"] = user or _UNPRIVILEGED_USER
-        if own.get("runAsGroup") is not None:
-            context["runAsGroup"] = own["runAsGroup"]
-        return context
+def _archive(archive: Archive) -> dict[str, str]:
+    return {"format": str(archive.format), "compression": str(archive.compression)}
 
 
 def _source(wanted: InputArtifact, located: Mapping[str, Located | None]) -> Located | None:
@@ -361,52 +297,7 @@ def _sharing(context: Mapping[str, Any]) -> dict[str, Any]:
     """
     if context.get("fsGroup") is not None:
         return dict(context)
-    return {"fsGroupChangePolicy": "OnRootMismatch", **context, "fsGroup": _UNPRIVILEGED_USER}
-
-
-def _place(place: Place, *, number: int, env: list[dict[str, Any]]) -> dict[str, Any]:
-    """The place as an order has it; credentials become env vars, of which it only has the names."""
-    match place:
-        case HttpSource():
-            page: dict[str, Any] = {"url": place.url, "headers": dict(place.headers)}
-            _certificates(page, place.ca_config_map_ref, variable=f"ZENFLOW_HTTP_{number}_CA", env=env)
-            return {"http": page}
-        case S3Location():
-            where: dict[str, Any] = {"bucket": place.bucket, "key": place.key}
-            where |= {"endpoint": place.endpoint} if place.endpoint else {}
-            where |= {"region": place.region} if place.region else {}
-            where |= {"forcePathStyle": place.force_path_style} if place.force_path_style is not None else {}
-            for key, variable, selector in (
-                ("accessKeyIdEnv", "ACCESS_KEY_ID", place.access_key_id_secret_ref),
-                ("secretAccessKeyEnv", "SECRET_ACCESS_KEY", place.secret_access_key_secret_ref),
-                ("sessionTokenEnv", "SESSION_TOKEN", place.session_token_secret_ref),
-            ):
-                if selector is not None:
-                    where[key] = f"ZENFLOW_S3_{number}_{variable}"
-                    env.append({"name": where[key], "valueFrom": {"secretKeyRef": _selector(selector)}})
-            _certificates(where, place.ca_config_map_ref, variable=f"ZENFLOW_S3_{number}_CA", env=env)
-            return {"s3": where}
-        case ClaimFile():
-            raise AssertionError("what is on the claim is mounted, not fetched")
-        case never:
-            assert_never(never)
-
-
-def _certificates(
-    where: dict[str, Any], selector: KeySelector | None, *, variable: str, env: list[dict[str, Any]]
-) -> None:
-    if selector is not None:
-        where["caEnv"] = variable
-        env.append({"name": variable, "valueFrom": {"configMapKeyRef": _selector(selector)}})
-
-
-def _selector(selector: KeySelector) -> dict[str, Any]:
-    optional = {} if selector.optional is None else {"optional": selector.optional}
-    return {"name": selector.name, "key": selector.key, **optional}
-
-
-def _archive(archive: Archive) -> dict[str, str]:
-    return {"format": str(archive.format), "compression": str(archive.compression)}
+    return {"fsGroupChangePolicy": "OnRootMismatch", **context, "fsGroup": UNPRIVILEGED_USER}
 
 
 def _covering(path: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

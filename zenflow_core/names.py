@@ -48,6 +48,9 @@ INPUTS_CONTAINER: Final = "zenflow-inputs"
 OUTPUTS_CONTAINER: Final = "zenflow-outputs"
 """The container that stores a step's output artifacts once the step's own has succeeded."""
 
+REMOVAL_CONTAINER: Final = "zenflow-removal"
+"""The container that removes what a deleted flow has stored, where its artifacts ask for that."""
+
 ARTIFACTS_CLAIM: Final = "zenflow-artifacts"
 """Template name of the flow-owned claim for artifacts that go to no other store."""
 

@@ -83,6 +83,12 @@ class Compression(StrEnum):
     GZIP = "gzip"
 
 
+class ArtifactGC(StrEnum):
+    """When what an output artifact has left in S3 is removed; without one, never."""
+
+    ON_FLOW_DELETION = "OnFlowDeletion"
+
+
 @frozen
 class KeySelector:
     """A key of a ConfigMap or Secret in the flow's namespace."""
@@ -179,6 +185,7 @@ class OutputArtifact:
     optional: bool = False
     archive: Archive | None = None
     s3: S3Location | None = None
+    artifact_gc: ArtifactGC | None = field(default=None, metadata={"wire": "artifactGC"})
 
 
 @frozen

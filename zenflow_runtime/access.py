@@ -36,7 +36,7 @@ ACCESS: Final = (
     Access("batch", "jobs", "list", "find the Jobs of all flows at the start and after a lost watch"),
     Access("batch", "jobs", "watch", "learn how Jobs end"),
     Access("batch", "jobs", "get", "see whose Job has a name that is taken, and whether one is really gone"),
-    Access("batch", "jobs", "create", "start an attempt of a step"),
+    Access("batch", "jobs", "create", "start an attempt of a step, or remove what a deleted flow has stored"),
     Access("batch", "jobs", "delete", "end a Job that its flow no longer wants, in the foreground"),
     Access("batch", "jobs", "patch", "let the Job controller look at a Job whose Pods are done", "eager-completion"),
     Access("", "pods", "list", "read the result of a step from its Pod's termination message"),

@@ -18,6 +18,7 @@ from attrs import frozen
 
 from tests.artifacts.conftest import Bucket
 from tests.artifacts.servers import Answer, Asked, serving
+from zenflow_core.artifact_gc import removal_job
 from zenflow_core.artifact_pod import Located, Run, carry_artifacts, place_of
 from zenflow_core.artifact_report import ORDERS_ENV, ExitCode, StoredArtifact, read_report
 from zenflow_core.spec import Archive, InputArtifact, KeySelector, OutputArtifact, S3Location
@@ -132,6 +133,34 @@ def test_a_started_again_container_does_its_work_again(bucket: Bucket, tmp_path:
         bucket.put("data", data)
         assert ran("inputs", environment(inputs, tmp_path), tmp_path).code == 0
         assert (tmp_path / "zenflow/inputs/data").read_bytes() == data
+
+
+def test_what_a_deleted_flow_has_stored_is_removed_and_nothing_else(bucket: Bucket, tmp_path: Path) -> None:
+    """By the core's own Job, for a flow of that uid."""
+    others = ["nightly/0a-uid-of-another/train/1/0/m", "nightly/m", "other/0a-uid/m"]
+    for key in (*others, "nightly/0a-uid/train/1/0/m", "nightly/0a-uid/train/2/0/m"):
+        bucket.put(key, b"1")
+    place: dict[str, Any] = {"bucket": bucket.name, "key": "nightly/", "endpoint": f"http://127.0.0.1:{bucket.port}"}
+    place |= {"accessKeyIDSecretRef": {"name": "s3", "key": "id"}}
+    place |= {"secretAccessKeySecretRef": {"name": "s3", "key": "key"}}
+    made = {"name": "m", "path": "/o/m", "s3": place, "artifactGC": "OnFlowDeletion"}
+    job = removal_job(
+        {
+            "apiVersion": "workflow.kube-zen.io/v1alpha1",
+            "kind": "JobFlow",
+            "metadata": {"name": "f", "namespace": "n", "uid": "0a-uid", "creationTimestamp": "2030-01-01T00:00:00Z"},
+            "spec": {"steps": [{"name": "train", "outputs": {"artifacts": [made]}, "template": {"spec": {}}}]},
+            "status": {"startTime": "2030-01-01T00:00:00Z"},
+        },
+        image="i",
+    )
+    assert job is not None
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    for removed in (2, 0):
+        ended = ran("removal", environment(container, tmp_path), tmp_path)
+        assert ended.code == 0, ended
+        assert f"artifact train/m: removed {removed} objects" in ended.log
+        assert sorted(bucket.listed()) == sorted(others)
 
 
 @pytest.mark.parametrize(

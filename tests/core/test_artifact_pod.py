@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from zenflow_core.artifact_pod import Carried, ClaimFile, Located, Run, artifact_obstacles, carry_artifacts
+from zenflow_core.artifact_container import ClaimFile
+from zenflow_core.artifact_pod import Carried, Located, Run, artifact_obstacles, carry_artifacts
 from zenflow_core.reading import main_container
 from zenflow_core.spec import (
     Archive,

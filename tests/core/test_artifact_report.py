@@ -10,7 +10,8 @@ from attrs import evolve
 from hypothesis import given
 
 from tests.core.drawn import texts
-from zenflow_core.artifact_pod import ClaimFile, Run, location_of, longest_location, place_of
+from zenflow_core.artifact_container import ClaimFile
+from zenflow_core.artifact_pod import Run, location_of, longest_location, place_of
 from zenflow_core.artifact_report import StoredArtifact, largest_report, read_report, write_report
 from zenflow_core.limits import INT64_MAX
 from zenflow_core.observation import Absent, Lookup, Present

@@ -12,7 +12,8 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenflow_core.artifact_pod import ClaimFile, Located
+from zenflow_core.artifact_container import ClaimFile
+from zenflow_core.artifact_pod import Located
 from zenflow_core.manifests import Unbuildable, build_job, build_resource, owner_reference, secret_references
 from zenflow_core.names import (
     ANNOTATION_FLOW,

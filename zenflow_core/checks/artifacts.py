@@ -44,6 +44,9 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
         _check_path(output.path, where, places, report)
         if output.s3 is not None:
             _check_s3(output.s3, f"{where}.s3", report)
+        if output.artifact_gc is not None and not (output.s3 is not None and output.s3.key.endswith("/")):
+            what = "only a directory of S3 holds nothing but this flow's artifacts, so that it can be removed"
+            report.add("ZF714", f"{where}.artifactGC", what, "let s3.key end in '/', or remove artifactGC")
     if outputs:
         _check_report(outputs, step.name, f"{path}.outputs.artifacts", report)
     if carrier.job is not None:

@@ -202,6 +202,11 @@ RULES: Final[Mapping[str, RuleInfo]] = {
         "`sha256` or `sizeLimit` of an input artifact cannot be read.",
         "Write 64 hexadecimal digits, or a quantity above 0.",
     ),
+    "ZF714": _error(
+        "artifact-gc",
+        "`artifactGC` is asked for where other flows may store, too, or where there is nothing in S3.",
+        "Let `s3.key` end in `/`, or remove it.",
+    ),
     # resources and size
     "ZF801": _error(
         "claim-template",

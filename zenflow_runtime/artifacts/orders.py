@@ -101,7 +101,18 @@ class Store:
             yield from self.place.secrets()
 
 
-Order: TypeAlias = Fetch | Store
+@frozen
+class Remove:
+    """All objects below a key, which is a directory that one flow had for itself."""
+
+    name: str
+    place: S3Place
+
+    def secrets(self) -> Iterator[str]:
+        yield from self.place.secrets()
+
+
+Order: TypeAlias = Fetch | Store | Remove
 
 
 def read_fetches(env: Mapping[str, str]) -> tuple[Fetch, ...]:
@@ -112,6 +123,11 @@ def read_fetches(env: Mapping[str, str]) -> tuple[Fetch, ...]:
 def read_stores(env: Mapping[str, str]) -> tuple[Store, ...]:
     """The orders of `zenflow-outputs`; raises TransferError if they make no sense."""
     return tuple(_each(env, _store))
+
+
+def read_removals(env: Mapping[str, str]) -> tuple[Remove, ...]:
+    """The orders of `zenflow-removal`; raises TransferError if they make no sense."""
+    return tuple(_each(env, _remove))
 
 
 def _each(env: Mapping[str, str], read: Any) -> Iterator[Any]:
@@ -156,6 +172,10 @@ def _store(order: Mapping[str, Any], env: Mapping[str, str]) -> Store:
         packing=_packing(order["archive"]) if "archive" in order else Packing(),
         entry=order.get("entry", ""),
     )
+
+
+def _remove(order: Mapping[str, Any], env: Mapping[str, str]) -> Remove:
+    return Remove(order["name"], _s3(order["s3"], env))
 
 
 def _s3(place: Mapping[str, Any], env: Mapping[str, str]) -> S3Place:

@@ -21,8 +21,9 @@ from attrs import frozen
 from zenflow_core.artifact_report import ExitCode, StoredArtifact, write_report
 from zenflow_runtime.artifacts.errors import Stopped, TransferError, shortened, without_secrets
 from zenflow_runtime.artifacts.fetching import fetch
-from zenflow_runtime.artifacts.orders import Order, read_fetches, read_stores
+from zenflow_runtime.artifacts.orders import Order, read_fetches, read_removals, read_stores
 from zenflow_runtime.artifacts.patience import Patience
+from zenflow_runtime.artifacts.removing import remove
 from zenflow_runtime.artifacts.storing import store
 
 MESSAGE_PATH: Final = "/dev/termination-log"
@@ -45,14 +46,32 @@ class Ending:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `inputs` or `outputs` with the orders of the environment; answers with the exit code."""
-    programs = {"inputs": inputs, "outputs": outputs}
+    """Run `inputs`, `outputs` or `removal` with the orders of the environment; answers with the exit code."""
+    programs = {"inputs": inputs, "outputs": outputs, "removal": removal}
     if len(arguments) != 1 or arguments[0] not in programs:
-        print("usage: python -m zenflow_runtime.artifacts inputs|outputs", file=sys.stderr)
+        print("usage: python -m zenflow_runtime.artifacts inputs|outputs|removal", file=sys.stderr)
         return ExitCode.BAD_ORDER
     ending = _stoppable(programs[arguments[0]], os.environ)
     _leave(ending, os.environ.get(MESSAGE_PATH_ENV, MESSAGE_PATH))
     return ending.code
+
+
+def removal(env: Mapping[str, str], patience: Patience) -> Ending:
+    """Remove what a deleted flow has stored; what cannot be removed does not keep the rest."""
+
+    def work() -> str:
+        failed: TransferError | None = None
+        for order in read_removals(env):
+            try:
+                with _named(order):
+                    _log(order, remove(order, patience))
+            except TransferError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return ""
+
+    return _carried_out(work)
 
 
 def inputs(env: Mapping[str, str], patience: Patience) -> Ending:

@@ -38,6 +38,9 @@ _AT_ONCE: Final = 3
 _PARTS: Final = 9_000
 """S3 takes 10,000 parts; a larger object gets larger ones."""
 
+_REMOVED_AT_ONCE: Final = 1_000
+"""What S3 takes in one request."""
+
 _WRITES: Final = 3
 """Tries for a whole write, each of whose requests has been tried before."""
 
@@ -90,6 +93,25 @@ def write(
         )
 
     patience.trying(once, tries=_WRITES)
+
+
+def remove(place: S3Place, patience: Patience) -> int:
+    """Remove all objects below the place's key, which ends in `/`; how many there were. None of them is no trouble."""
+    assert place.key.endswith("/"), "only what one flow had for itself is removed"
+    store = open_store(place, patience)
+    removed = 0
+
+    def some() -> int:
+        listed: Any = obstore.list(store, place.key, chunk_size=_REMOVED_AT_ONCE)
+        batch = next(iter(listed), ())
+        if batch:
+            obstore.delete(store, [each["path"] for each in batch])
+        return len(batch)
+
+    while found := patience.trying(lambda: _asking(place, some)):
+        patience.check()
+        removed += found
+    return removed
 
 
 def open_store(place: S3Place, patience: Patience) -> S3Store:

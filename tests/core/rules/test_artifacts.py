@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 
 from tests.core.builders import TEMPLATE, Around, Before, at, ended, job, pending, retries, running
-from zenflow_core.artifact_pod import ClaimFile, Located
+from zenflow_core.artifact_container import ClaimFile
+from zenflow_core.artifact_pod import Located
 from zenflow_core.artifact_report import write_report
 from zenflow_core.observation import UNREAD, Absent, Complete, Lookup, Origin, Present, Takeover
 from zenflow_core.placeholders import compile_template
