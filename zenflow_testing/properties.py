@@ -11,26 +11,31 @@ not only those upstream, with three things more: `flow.phase`, `steps.<name>.att
 output only once its step has Succeeded; a property that reads one before has no
 answer, and that counts as broken: guard it with the phase.
 
-A state is what one decision has made of the flow, before anything is asked of
-the cluster: no state that the API server will ever store is left out.
+Two kinds of states can be asked. `holds` is about what one decision has made of
+the flow, before anything is asked of the cluster. `holds_stored` is about what
+the API server has: of decisions made from a stale view, which the fence refuses,
+nothing comes there, and nothing is created for them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import frozen
 
 from zenflow_core.condition_names import Place
 from zenflow_core.expressions import EvaluationFailed, ExpressionProblem, When, evaluate, parse_when
-from zenflow_core.observation import Observed
+from zenflow_core.observation import FlowSeen, Observed
 from zenflow_core.plan import Plan
 from zenflow_core.problems import Problem
+from zenflow_core.reading import read_flow_seen
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_core.rules.condition import native
-from zenflow_core.state import FlowState, StepRecord
+from zenflow_core.state import FlowPhase, FlowState, StepRecord
+from zenflow_core.status import read_status
 from zenflow_runtime.flows import Flow
 from zenflow_testing.laws import LawViolated
 
@@ -84,20 +89,33 @@ def _in_cel(text: str) -> tuple[str, list[ExpressionProblem]]:
 
 def holds(property_: Property, state: FlowState) -> bool | EvaluationFailed:
     """Whether the property holds in this state. Costs about 20 us."""
-    return evaluate(property_.condition, _data(property_, state))
+    plan = state.plan
+    records: dict[str, StepRecord] = {
+        step.name: state.records[step.rank] for step in plan.steps if step.name in property_.condition.steps
+    }
+    return evaluate(property_.condition, _data(property_, plan, state.flow, records, state.record.phase))
 
 
-def _data(property_: Property, state: FlowState) -> dict[str, Any]:
-    plan, seen = state.plan, state.flow
+def holds_stored(property_: Property, plan: Plan, flow: Mapping[str, Any]) -> bool | EvaluationFailed:
+    """Whether it holds in the status that a JobFlow object has; in one without rows, as every step begins."""
+    stored = read_status(flow.get("status"))
+    nothing = StepRecord()
+    rows: dict[str, StepRecord] = {name: stored.rows.get(name, nothing) for name in plan.by_name}
+    return evaluate(property_.condition, _data(property_, plan, read_flow_seen(flow), rows, stored.flow.phase))
+
+
+def _data(
+    property_: Property, plan: Plan, seen: FlowSeen, records: Mapping[str, StepRecord], phase: FlowPhase
+) -> dict[str, Any]:
     return {
-        "steps": {name: _step(state.records[plan.by_name[name]]) for name in property_.condition.steps},  # type: ignore[index]  # parsed against these names
+        "steps": {name: _step(records[name]) for name in property_.condition.steps},
         "parameters": dict(plan.parameters),
         "flow": {
             "name": seen.name,
             "namespace": seen.namespace,
             "labels": dict(seen.labels),
             "annotations": dict(seen.annotations),
-            "phase": state.record.phase.value,
+            "phase": phase.value,
         },
     }
 
@@ -114,8 +132,10 @@ def _step(record: StepRecord) -> dict[str, Any]:
 class PropertyBroken(LawViolated):
     """A property does not hold in a state that was reached."""
 
+    LAW: Final = "always"
+
     def __init__(self, property_: Property, why: str) -> None:
-        super().__init__("always", f"{property_.source}{f' ({why})' if why else ' does not hold'}")
+        super().__init__(self.LAW, f"{property_.source}{f' ({why})' if why else ' does not hold'}")
         self.property = property_
 
 
@@ -132,4 +152,4 @@ class AlwaysCheck:
                 raise PropertyBroken(each, f"it has no answer: {answer.message}" if answer is not False else "")
 
 
-__all__ = ["AlwaysCheck", "Property", "PropertyBroken", "holds", "parse_property"]
+__all__ = ["AlwaysCheck", "Property", "PropertyBroken", "holds", "holds_stored", "parse_property"]

@@ -75,6 +75,8 @@ class Case:
     """The version 1.x whose Job controller runs the Jobs of `outcomes`."""
     laws: bool = False
     """Whether every decision is held against every law."""
+    always: tuple[str, ...] = ()
+    """Properties in CEL (`zenflow_testing.properties`) that hold in each state that the API server has of the flow."""
     history: tuple[Happening, ...] = field(default=(), metadata={"read": _events})
     until: float
     expect: tuple[Expectation, ...] = field(metadata={"read": _expectations})

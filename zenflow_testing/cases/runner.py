@@ -33,6 +33,7 @@ from zenflow_testing.cases.journal import Journal
 from zenflow_testing.cases.judging import Judge
 from zenflow_testing.cases.playing import FIRST_UID, NAMESPACE, Stage
 from zenflow_testing.cases.program import checks, program, watched
+from zenflow_testing.cases.properties import untrue
 from zenflow_testing.cases.setting import Setting, setting_of
 from zenflow_testing.cases.told_jobs import ToldJobs
 from zenflow_testing.cases.triggers import Counted, Triggers, aftermath
@@ -366,6 +367,8 @@ class Run:
         self._move_to(self.case.until)
         for check in pending[position:]:
             failures += self._check(*check)
+        for each in untrue(self.case, self.journal):
+            failures.append(Failure(f"always[{each.index}]", None, each.at, f"always {each.source}", found=each.why))
         return failures
 
     def _step(self, entry: tuple[float, h.Happening | None, str]) -> None:
