@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli import dump, exits, incidents
+from zenflow_runtime.cli import dump, exits, explore, incidents
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
 
@@ -328,6 +328,7 @@ def make_app(terminal: Terminal) -> App:
     app.command(manifests, help_epilogue=_MANIFESTS)
     dump.register(app, terminal)
     incidents.register(app, terminal)
+    explore.register(app, terminal)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
@@ -342,6 +343,7 @@ _COMMANDS: Final = (
     "manifests",
     *dump.COMMANDS,
     *incidents.COMMANDS,
+    *explore.COMMANDS,
 )
 
 
