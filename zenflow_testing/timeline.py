@@ -18,12 +18,14 @@ from zenflow_core.explain import explain, write_explanation
 from zenflow_core.facts import reason_of
 from zenflow_core.families import FAMILY, pattern, told
 from zenflow_core.instants import instant, rfc3339
+from zenflow_core.plan import Plan
 from zenflow_core.reasons import (
     Admitted,
     Adopted,
     ApprovalRequested,
     AttemptFailed,
     Cause,
+    Instant,
     JobComplete,
     JobFailed,
     JobSuspended,
@@ -111,7 +113,7 @@ def moves_lines(simulation: Simulation, *, wrap: int | None = None, full: bool =
     names = [group.name for group in groups]
     column = min(max((cells(name) for name in names if cells(name) <= 28), default=0), 28)
     for group, time, name in zip(groups, times, names, strict=True):
-        glyph, style = _glyph(group.first)
+        glyph, style = glyph_of(group.first)
         text = group.text
         if group.until.at != group.first.at:
             text = f"until +{brief(group.until.at - start)}{f': {text}' if text else ''}"
@@ -131,7 +133,8 @@ def moves_lines(simulation: Simulation, *, wrap: int | None = None, full: bool =
                 yield line(" " * (wide + 4), Span(part, told_style))
 
 
-def _glyph(entry: Entry) -> tuple[str, Style]:
+def glyph_of(entry: Entry) -> tuple[str, Style]:
+    """The shape and the colour of a move."""
     if isinstance(entry.cause, JobSuspended):
         return "‖", Style.WAIT
     if entry.phase is StepPhase.PENDING and entry.origin is StepPhase.PENDING:
@@ -140,7 +143,7 @@ def _glyph(entry: Entry) -> tuple[str, Style]:
 
 
 def _gathered(simulation: Simulation, *, full: bool) -> list[_Moved]:
-    wording = wording_of(simulation)
+    wording = wording_of(simulation.state.plan, simulation.started_at)
     texts = [wording(entry) for entry in simulation.timeline]
     exact = _gather(simulation.timeline, texts, window=timedelta(0), exactly=True)
     if full or len(exact) <= LINES:
@@ -183,10 +186,9 @@ def _common(moved: Sequence[Entry], said: Sequence[str]) -> str:
     return "" if isinstance(moved[0].cause, Admitted | JobComplete) else reason_of(moved[0].cause)
 
 
-def wording_of(simulation: Simulation) -> Callable[[Entry], str]:
-    """What to say of a move beyond its phase: instants become times of this flow, a good end its duration."""
+def wording_of(plan: Plan, started_at: Instant) -> Callable[[Entry], str]:
+    """What to say of a move beyond its phase: instants become times since the start, a good end its duration."""
     began: dict[str, Entry] = {}
-    plan = simulation.state.plan
 
     def word(entry: Entry) -> str:
         match entry.cause:
@@ -201,7 +203,7 @@ def wording_of(simulation: Simulation) -> Callable[[Entry], str]:
                 return plan.steps[plan.by_name[entry.step]].message
             case _:
                 pass
-        return _relative(simulation, say(_shorter(entry.cause)))
+        return _relative(say(_shorter(entry.cause)), started_at)
 
     return word
 
@@ -219,15 +221,15 @@ def _shorter(cause: Cause) -> Cause:
             return cause
 
 
-def _relative(simulation: Simulation, text: str) -> str:
-    """`text` with instants as times since the flow's creation, which is how all of this counts."""
-    return _INSTANT.sub(lambda found: f"+{brief(instant(found[0]) - simulation.started_at)}", text)
+def _relative(text: str, started_at: Instant) -> str:
+    """`text` with instants as times since the start, which is how all of this counts."""
+    return _INSTANT.sub(lambda found: f"+{brief(instant(found[0]) - started_at)}", text)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def result_lines(simulation: Simulation) -> Iterator[Line]:
+def result_lines(simulation: Simulation, *, time: str = " of virtual time") -> Iterator[Line]:
     """How it ended, what it took, and on what the end depended; for a flow that waits for ever, on what it waits."""
     state = simulation.state
     last = simulation.timeline[-1].at if simulation.timeline else simulation.started_at
@@ -237,14 +239,14 @@ def result_lines(simulation: Simulation) -> Iterator[Line]:
         yield from _tallied(simulation)
         yield ()
         for text in write_explanation(explain(state)).splitlines():
-            yield line(_relative(simulation, text))
+            yield line(_relative(text, simulation.started_at))
         return
     good = state.record.phase is FlowPhase.SUCCEEDED
-    yield line(Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent} of virtual time")
+    yield line(Span(state.record.phase.value, Style.GOOD if good else Style.BAD), f" in {spent}{time}")
     message = next((each.message for each in state.record.conditions if each.message), "")
     if message:
         label = "  note     " if good else "  because  "
-        yield line(Span(label, Style.DIM), _relative(simulation, message))
+        yield line(Span(label, Style.DIM), _relative(message, simulation.started_at))
     yield from _tallied(simulation)
     chain = slowest_chain(simulation)
     if len(chain) > 1:

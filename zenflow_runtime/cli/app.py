@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli import dump, exits, explore, incidents
+from zenflow_runtime.cli import dump, exits, explore, incidents, running
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
 
@@ -329,6 +329,7 @@ def make_app(terminal: Terminal) -> App:
     dump.register(app, terminal)
     incidents.register(app, terminal)
     explore.register(app, terminal)
+    running.register(app, terminal)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
@@ -344,6 +345,7 @@ _COMMANDS: Final = (
     *dump.COMMANDS,
     *incidents.COMMANDS,
     *explore.COMMANDS,
+    *running.COMMANDS,
 )
 
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final, TextIO
 
 from zenflow_core.instants import rfc3339
-from zenflow_core.styled import Line, Span, Style, cells, plain, visible
+from zenflow_core.styled import Line, Span, Style, cells, cut, plain, visible
 
 PIPE_COLUMNS: Final = 80
 """Width of pictures where there is no terminal to ask."""
@@ -81,6 +81,13 @@ class Terminal:
                 sys.stderr.flush()
 
         return show
+
+    def status(self, text: str) -> None:
+        """What goes on just now: a line on a terminal that the next output, or the next status, replaces."""
+        if sys.stderr.isatty():
+            self._line_shown = True
+            sys.stderr.write(f"\r\x1b[K{cut(visible(text), self.columns - 1)}")
+            sys.stderr.flush()
 
     def _write(self, stream: TextIO, lines: Iterable[Line]) -> None:
         coloured = self._colour and stream.isatty()

@@ -118,7 +118,7 @@ def _time(simulation: Simulation, path: list[tuple[int, Any]]) -> Iterator[str]:
 def _steps(simulation: Simulation) -> Iterator[str]:
     state = simulation.state
     spent = time_of_steps(simulation)
-    word = wording_of(simulation)
+    word = wording_of(state.plan, simulation.started_at)
     moves: dict[str, list[str]] = {}
     last: dict[str, str] = {}
     for entry in simulation.timeline:

@@ -1,0 +1,101 @@
+"""The command `run`: its options and its help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from cyclopts import App, Parameter
+
+from zenflow_runtime.cli.terminal import Terminal
+
+COMMANDS: Final = ("run",)
+
+_RUN: Final = """Examples:
+  zenflow run --local flow.yaml --set day=2026-01-31
+  zenflow run --local flow.yaml --with config.yaml --keep --logs
+  zenflow run --local flow.yaml --resume        after a Ctrl-C"""
+
+_Flag = Parameter(negative=())
+
+
+def register(app: App, terminal: Terminal) -> None:
+    """Add the command."""
+
+    def run(
+        file: str,
+        /,
+        *,
+        local: Annotated[bool, _Flag] = False,
+        name: str | None = None,
+        given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+        engine: Literal["process", "podman", "docker"] = "process",
+        given_with: Annotated[tuple[str, ...], Parameter(name="--with", negative=())] = (),
+        folder: Annotated[str | None, Parameter(name="--dir")] = None,
+        resume: Annotated[bool, _Flag] = False,
+        fresh: Annotated[bool, _Flag] = False,
+        keep: Annotated[bool, _Flag] = False,
+        approve: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+        yes: Annotated[bool, _Flag] = False,
+        logs: Annotated[bool, _Flag] = False,
+        output: Annotated[Literal["text", "json", "html"], Parameter(name=["--output", "-o"])] = "text",
+    ) -> int:
+        """Run a flow for real, on this machine and without a cluster.
+
+        The commands of its steps run as processes, or in containers of podman or
+        docker, with retries, timeouts, parameters, conditions and artifacts decided by
+        the code that decides on a cluster. Ctrl-C stops it; --resume goes on.
+        Exit code 0 Succeeded, 1 Failed, 2 invalid, 3 waits for what cannot come,
+        130 interrupted.
+
+        Parameters
+        ----------
+        file
+            A manifest; `-` reads stdin.
+        local
+            On this machine.
+        name
+            Which flow, if the file has several.
+        given
+            NAME=VALUE for a flow parameter; may be given several times.
+        engine
+            What runs containers: process (the default; images are not used), podman or docker.
+        given_with
+            A file with ConfigMaps, Secrets or claims that the flow needs; may be given several times.
+        folder
+            The work directory: logs, volumes, artifacts (.zenflow/NAME).
+        resume
+            Go on with the run that was interrupted: what had succeeded stays, what was running starts again.
+        fresh
+            Begin anew, whatever an earlier run has left.
+        keep
+            Keep the work directory of a flow that succeeded, too.
+        approve
+            Approve this manual step when it asks; may be given several times. In a terminal you are asked.
+        yes
+            Approve every manual step.
+        logs
+            Show what the steps write, while they write it.
+        output
+            text (the default), json, or html: a page with graph, bars and a slider for time.
+        """
+        if not local:
+            terminal.fail("only runs on this machine are possible yet", "add --local, or use kubectl apply")
+            return 2
+        from zenflow_runtime.cli.local import Choices, run_local
+        from zenflow_testing.local.engine import EngineName
+
+        choices = Choices(
+            engine=EngineName(engine),
+            given_with=given_with,
+            folder=folder,
+            resume=resume,
+            fresh=fresh,
+            keep=keep,
+            approve=approve,
+            yes=yes,
+            logs=logs,
+            output=output,
+        )
+        return run_local(terminal, file, name=name, given=given, choices=choices)
+
+    app.command(run, help_epilogue=_RUN)
