@@ -263,7 +263,8 @@ def test_both_lives_for_machines(zenflow: Zenflow, dump: Path) -> None:
     assert (told["recorded"]["phase"], told["changed"]["phase"], ran.code) == ("Failed", "Succeeded", 0)
     assert told["partedAtDecision"] == 30
     assert told["changes"] == ["steps.smoke=Complete"]
-    assert told["before"] != told["after"]
+    assert told["firstDifference"]["recorded"][0] == "+23m29s smoke Failed JobFailed"
+    assert told["firstDifference"]["changed"][0] == "+23m29s smoke Succeeded JobComplete"
 
 
 # --- diff ------------------------------------------------------------------------------------------------------------

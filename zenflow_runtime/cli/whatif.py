@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from attrs import evolve
@@ -19,11 +19,13 @@ from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.dumps import load_dump, say_problem
 from zenflow_runtime.cli.reports import to_json
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
-from zenflow_testing.chronicle import Simulation
+from zenflow_testing.chronicle import Entry, Simulation
 from zenflow_testing.comparing import differences, side_by_side
 from zenflow_testing.timeline import GLYPHS, moves_lines, simulation_json
 from zenflow_testing.whatif import Change, WhatIf, play, read_change
 
+_MOVES: Final = 4
+"""Moves of either life that are shown from the first on that differs."""
 _FLOW_GLYPHS: Final = {FlowPhase.SUCCEEDED: ("✔", Style.GOOD), FlowPhase.FAILED: ("✘", Style.BAD)}
 
 
@@ -73,12 +75,12 @@ def whatif_lines(found: WhatIf, changes: tuple[str, ...], *, columns: int | None
     at = f"+{brief(found.parted_at - recorded.started_at)}"
     yield line(f"the record is followed up to decision {found.parted} ({at}); from there on the cluster goes on as the")
     yield line("record shows it: each Job ends as it did, as long after its creation, and people act when they did")
-    if found.after:
-        yield from side_by_side(
-            differences(_brief(found.before), _brief(found.after)), left="recorded", right="changed", columns=columns
-        )
+    old, new = found.first_difference()
+    if old or new:
+        left, right = (_told(each, recorded) for each in (old, new))
+        yield from side_by_side(differences(left, right), left="recorded", right="changed", columns=columns)
     else:
-        yield line(Span("no decision is another one", Style.GOOD))
+        yield line(Span("nothing moves otherwise", Style.GOOD))
     for each in found.assumed:
         yield line(Span("  assumed  ", Style.WAIT), each)
     since = [entry for entry in changed.timeline if entry.at >= found.parted_at]
@@ -88,15 +90,14 @@ def whatif_lines(found: WhatIf, changes: tuple[str, ...], *, columns: int | None
         yield from moves_lines(evolve(changed, timeline=tuple(since)), wrap=columns)
 
 
-def _brief(decided: Any) -> dict[str, Any]:
-    """A decision without the bodies of its actions: what moves and what is made, not how it is written."""
-    actions = [
-        f"{each['action']} {each.get('name', '')}".rstrip()
-        for each in decided.get("actions", ())
-        if each["action"] != "RecordStatus"
-    ]
-    moves = [f"{m['step']} {m['from']}→{m['to']} {m['cause']['reason']}" for m in decided.get("moves", ())]
-    return {"moves": moves, "actions": actions, "wakeAt": decided.get("wakeAt")}
+def _told(entries: Sequence[Entry], life: Simulation) -> dict[str, list[str]]:
+    """The first moves of a life in short, for a table."""
+    return {
+        "moves": [
+            f"+{brief(each.at - life.started_at)} {each.step} {each.phase.value} {reason_of(each.cause)}"
+            for each in entries[:_MOVES]
+        ]
+    }
 
 
 def _outcomes(found: WhatIf) -> Iterator[Line]:
@@ -144,6 +145,7 @@ def _step(life: Simulation, name: StepName) -> tuple[str, Style]:
 
 def whatif_json(found: WhatIf, changes: tuple[str, ...]) -> dict[str, Any]:
     """The document of `zenflow whatif -o json`: both lives as `zenflow simulate -o json` tells one."""
+    old_new = found.first_difference()
     return {
         "flow": found.recorded.flow,
         "namespace": found.recorded.namespace,
@@ -152,8 +154,9 @@ def whatif_json(found: WhatIf, changes: tuple[str, ...]) -> dict[str, Any]:
         "changed": simulation_json(found.changed) | {"waitsForEver": found.changed.stuck},
         "partedAt": None if found.parted_at is None else rfc3339(found.parted_at),
         "partedAtDecision": found.parted,
-        "before": found.before,
-        "after": found.after,
+        "firstDifference": dict(
+            zip(("recorded", "changed"), (_told(e, found.recorded)["moves"] for e in old_new), strict=True)
+        ),
         "assumed": list(found.assumed),
         "version": VERSION,
     }

@@ -228,8 +228,8 @@ class Continuation:
             if run.deleted_at is not None:
                 known_until.append(run.deleted_at + by)
             at = max(*known_until, self._now) + JOB_DURATION
-            why = "the record does not show how it would have ended: it is taken as Complete"
-            said = f"step {key[0]}, attempt {key[1]}: {why} {brief(JOB_DURATION)} after that"
+            why = "the record does not show its end: taken as Complete"
+            said = f"step {key[0]}, attempt {key[1]}: {why} {brief(JOB_DURATION)} after it was stopped or last seen"
             self._end(key, last, at, by=None, assumed=(said,))
         for each in sights:
             sighting = _Job(key, each.sighting, self._lives.get(key, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -24,7 +23,7 @@ from zenflow_core.reasons import Instant
 from zenflow_core.settings import Settings
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState, StepPhase
-from zenflow_testing.chronicle import Chronicle, Simulation
+from zenflow_testing.chronicle import Chronicle, Entry, Simulation
 from zenflow_testing.whatif.changes import (
     Change,
     ClockShifted,
@@ -50,12 +49,16 @@ class WhatIf:
     parted: int | None
     """The decision (from 1) from which on the record is not followed any more; None: nothing changed at all."""
     parted_at: Instant | None
-    before: Mapping[str, Any]
-    """What the record decided there, as JSON."""
-    after: Mapping[str, Any]
-    """The first decision of the changed life that is another one; empty if there is none."""
     assumed: tuple[str, ...] = ()
     """What the record does not say and was assumed."""
+
+    def first_difference(self) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """The moves of both lives from the first on that differs; both empty if all that moved is the same."""
+        old, new = self.recorded.timeline, self.changed.timeline
+        same = 0
+        while same < min(len(old), len(new)) and old[same] == new[same]:
+            same += 1
+        return old[same:], new[same:]
 
 
 def play(dump: Dump, changes: Sequence[Change]) -> WhatIf | tuple[Problem, ...]:
@@ -94,42 +97,18 @@ def play(dump: Dump, changes: Sequence[Change]) -> WhatIf | tuple[Problem, ...]:
         state, wake = found.state, found.wake_at
     else:
         same = chronicle.told(dump.steps[0].at, stuck=False)
-        return WhatIf(story, same, None, None, before={}, after={})
+        return WhatIf(story, same, None, None)
     taken = chronicle.decisions
-    watched = _Watched(chronicle, base)
-    rest = Continuation(world, index, state, wake=wake, chronicle=watched)
+    rest = Continuation(world, index, state, wake=wake, chronicle=chronicle)
     rest.answer_people()
     stuck = rest.run()
     return WhatIf(
         story,
-        watched.told(dump.steps[0].at, stuck=stuck),
+        chronicle.told(dump.steps[0].at, stuck=stuck),
         taken + 1,
         world.steps[index].at,
-        before={} if watched.other is None else watched.instead_of,
-        after={} if watched.other is None else json.loads(json.dumps(told(watched.other))),
         assumed=rest.assumed,
     )
-
-
-class _Watched(Chronicle):
-    """Notes the first decision that moves a step otherwise than the record."""
-
-    def __init__(self, so_far: Chronicle, base: Sequence[Decision]) -> None:
-        super().__init__()
-        self.__dict__.update(so_far.__dict__)
-        self._base = base
-        self.other: Decision | None = None
-        self.instead_of: Mapping[str, Any] = {}
-
-    def add(self, now: Instant, decision: Decision) -> None:
-        index = self.decisions
-        super().add(now, decision)
-        if self.other is not None:
-            return
-        before = told(self._base[index]) if index < len(self._base) else {}
-        if line_of(before) != line_of(told(decision)):
-            self.other = decision
-            self.instead_of = json.loads(json.dumps(before))
 
 
 def _replayed(dump: Dump) -> tuple[list[Decision], Chronicle]:
