@@ -6,7 +6,8 @@ For each architecture it writes `zenflow-<version>-linux-<arch>.oci.tar`, which 
 and `ctr images import` read, and beside it the software bill of materials as `.cdx.json` (CycloneDX). The same sources,
 package versions and `SOURCE_DATE_EPOCH` give the same bytes. Needs Debian's apt-get and dpkg-deb, Python 3.11, and uv.
 
-The image: user 65532, no shell, nothing to write to; the operator is its entry point, `zenflow-artifacts` on its PATH.
+The image: user 65532, no shell, nothing to write to; the operator is its entry point. The containers that move artifacts
+run `python3 -m zenflow_runtime.artifacts` in it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ ENVIRONMENT = {
 EXTRAS = "runtime,artifacts"
 PROGRAMS = {
     "zenflow": "from zenflow_runtime.cli import main",
-    "zenflow-artifacts": "from zenflow_runtime.artifacts.__main__ import main",
     "zenflow-runtime": "from zenflow_runtime.__main__ import main",
 }
 """What can be run by name, and what each calls."""

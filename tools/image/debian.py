@@ -105,6 +105,7 @@ def unpack(files: list[Path], into: Path) -> tuple[list[Package], Layer]:
             layer.add_file(inside, path)
     authorities = sorted((into / "usr/share/ca-certificates").rglob("*.crt"))
     layer.add_bytes(_CERTIFICATES, b"".join(file.read_bytes() for file in authorities))
+    layer.add_link("usr/bin/python3", f"python{PYTHON}")
     for folder in ("dev", "etc", "proc", "run", "sys"):
         layer.add_folder(folder)
     layer.add_folder("tmp", mode=0o1777)
