@@ -6,8 +6,8 @@ For each architecture it writes `zenflow-<version>-linux-<arch>.oci.tar`, which 
 and `ctr images import` read, and beside it the software bill of materials as `.cdx.json` (CycloneDX). The same sources,
 package versions and `SOURCE_DATE_EPOCH` give the same bytes. Needs Debian's apt-get and dpkg-deb, Python 3.11, and uv.
 
-The image: user 65532, no shell, nothing to write to; the operator is its entry point. The containers that move artifacts
-run `python3 -m zenflow_runtime.artifacts` in it.
+The image: user 65532, no shell, nothing to write to. The operator is its entry point; the containers that move
+artifacts run `python3 -m zenflow_runtime.artifacts` in it.
 """
 
 from __future__ import annotations
