@@ -50,7 +50,7 @@ REST_SECONDS_MAX: Final = 30.0
 _EARLY: Final = 0.001
 """Timers ring so much later than asked, so that none rings before the second it is set for."""
 
-MERGE_SECONDS_A_JOB: Final = 0.005
+MERGE_SECONDS_A_JOB: Final = 0.01
 """A flow's status is written no more often than this for each of its Jobs that run: one write can tell of many."""
 
 LINGER_PART: Final = 0.04
