@@ -14,8 +14,9 @@ from zenflow_runtime.dumping import Dumper
 from zenflow_testing.chronicle import Chronicle
 from zenflow_testing.outcomes import Outcomes
 from zenflow_testing.strategies import manifests, outcomes
-from zenflow_testing.whatif.continuing import Continuation, World
+from zenflow_testing.whatif.continuing import Continuation
 from zenflow_testing.whatif.record import runs_of
+from zenflow_testing.whatif.world import World
 
 
 def recorded(data: dict[str, Any], world: Outcomes) -> Dump:
@@ -24,7 +25,7 @@ def recorded(data: dict[str, Any], world: Outcomes) -> Dump:
     return read("".join(lines))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(manifests(), outcomes(), st.floats(0, 1, exclude_max=True))
 def test_going_on_from_any_decision_is_the_recorded_life(data: dict[str, Any], world: Outcomes, part: float) -> None:
     dump = recorded(data, world)

@@ -14,12 +14,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
 from zenflow_core.actions import CreateClaim, CreateConfigMap, CreateJob, DeleteJob
 from zenflow_core.decision import Decision, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.dump import Step
-from zenflow_core.names import approval_key, approver_key, legacy_approval_key, rejection_key
 from zenflow_core.observation import (
     Absent,
     Complete,
@@ -34,7 +33,6 @@ from zenflow_core.observation import (
     Present,
     ResourceSighting,
     Seen,
-    Sibling,
     Sighting,
     Unread,
 )
@@ -47,8 +45,9 @@ from zenflow_core.styled import brief
 from zenflow_testing.chronicle import Chronicle
 from zenflow_testing.demands import demands_of, message_of
 from zenflow_testing.outcomes import APPROVAL_DELAY, JOB_DURATION
-from zenflow_testing.whatif.changes import JobEnds, KeyHolds, PersonDecides
+from zenflow_testing.whatif.changes import JobEnds
 from zenflow_testing.whatif.record import Key, Run, is_over, result_of
+from zenflow_testing.whatif.world import JobSeen, News, Told, World, noted
 
 TURNS: Final = 20_000
 """A life with more decisions than this has no end."""
@@ -58,76 +57,6 @@ _AT_ONCE: Final = timedelta(0)
 _GONE_AFTER: Final = timedelta(seconds=1)
 """How long a Job takes to go that is deleted, where the record does not show it."""
 _NO_UID: Final = "00000000-0000-0000-0000-000000000000"
-
-
-@frozen
-class World:
-    """Everything that is taken from the record, with what was changed about it."""
-
-    steps: Sequence[Step]
-    """The decisions, with the flow and the plan as they are changed."""
-    runs: Mapping[Key, Run]
-    asked: frozenset[StepName]
-    """Approvals that the record shows to have been asked for."""
-    jobs: tuple[JobEnds, ...] = ()
-    people: tuple[PersonDecides, ...] = ()
-    keys: tuple[KeyHolds, ...] = ()
-    clock: timedelta = _AT_ONCE
-    lost: frozenset[int] = frozenset()
-    """Decisions (from 0) whose news of Jobs never arrived."""
-
-    def ending(self, key: Key) -> JobEnds | None:
-        """How the Job of an attempt is to end; None: as in the record."""
-        return next((c for c in self.jobs if c.step == key[0] and c.attempt in (None, key[1])), None)
-
-    def with_people(self, seen: FlowSeen, decided: Mapping[StepName, Instant], now: Instant) -> FlowSeen:
-        """The flow with the annotations of those who decide otherwise."""
-        notes = dict(seen.annotations)
-        for each in self.people:
-            for key in (approval_key, rejection_key, approver_key, legacy_approval_key):
-                notes.pop(key(each.step), None)
-            at = decided.get(each.step)
-            if each.approved is not None and at is not None and at <= now:
-                notes |= _note(each.step, approved=each.approved)
-        return seen if notes == seen.annotations else evolve(seen, annotations=notes)
-
-
-def _note(step: StepName, *, approved: bool) -> dict[str, str]:
-    return {approval_key(step): "true"} if approved else {rejection_key(step): "rejected in a what-if"}
-
-
-@define
-class _News:
-    """What comes to be known at one instant, gathered."""
-
-    jobs: set[StepName] = field(factory=set)
-    inputs: dict[ConfigMapKey, Lookup] = field(factory=dict)
-    resources: dict[ResourceRef, ResourceSighting] = field(factory=dict)
-    siblings: tuple[Sibling, ...] | None = None
-    origin: OriginLookup = Unread()
-    status_refused_at: Instant | None = None
-    flow: bool = False
-
-
-@frozen
-class _Job:
-    """A Job is seen otherwise."""
-
-    key: Key
-    sighting: Sighting
-    life: int
-    """Which creation of it is meant: what a Job would have done ends with its deletion."""
-    assumed: tuple[str, ...] = ()
-    """What is said once this has come about: the record does not show it."""
-
-
-@frozen
-class _Told:
-    """Something else becomes known."""
-
-    observed: Observed
-    plan: Plan | None = None
-    """The flow was changed into this one."""
 
 
 class Continuation:
@@ -140,7 +69,7 @@ class Continuation:
         self._state = state
         self._wake = wake
         self._chronicle = chronicle
-        self._agenda: list[tuple[Instant, int, int, _Job | _Told]] = []
+        self._agenda: list[tuple[Instant, int, int, JobSeen | Told]] = []
         """What comes: when, in which decision of the record (what is of no record comes last), and in which order."""
         self._pushed = 0
         self._lives: dict[Key, int] = {}
@@ -163,7 +92,7 @@ class Continuation:
 
     # --- the agenda --------------------------------------------------------------------------------------------------
 
-    def _push(self, at: Instant, event: _Job | _Told, *, index: int = _LAST) -> None:
+    def _push(self, at: Instant, event: JobSeen | Told, *, index: int = _LAST) -> None:
         self._pushed += 1
         heapq.heappush(self._agenda, (at, index, self._pushed, event))
 
@@ -195,12 +124,12 @@ class Continuation:
             changed = step.plan if step.plan is not plan else None
             plan = step.plan
             if told != Observed() or changed is not None:
-                self._push(step.at, _Told(told, changed), index=index)
+                self._push(step.at, Told(told, changed), index=index)
         for key, run in self._world.runs.items():
             if run.deleted is not None and run.deleted < begin:
                 for each in run.going:
                     if each.index >= begin:
-                        self._push(each.at, _Job(key, each.sighting, 0), index=each.index)
+                        self._push(each.at, JobSeen(key, each.sighting, 0), index=each.index)
             elif run.begun < begin:
                 self._follow(key, run, _AT_ONCE, since=begin)
 
@@ -232,13 +161,13 @@ class Continuation:
             said = f"step {key[0]}, attempt {key[1]}: {why} {brief(JOB_DURATION)} after it was stopped or last seen"
             self._end(key, last, at, by=None, assumed=(said,))
         for each in sights:
-            sighting = _Job(key, each.sighting, self._lives.get(key, 0))
+            sighting = JobSeen(key, each.sighting, self._lives.get(key, 0))
             self._push(max(each.at, self._now), sighting, index=each.index)
 
     def _begin(self, action: CreateJob) -> None:
         key = (action.step, action.attempt)
         if key in self._lives and any(
-            isinstance(event, _Job) and event.key == key and event.life == self._lives[key]
+            isinstance(event, JobSeen) and event.key == key and event.life == self._lives[key]
             for _, _, _, event in self._agenda
         ):
             return  # a create that is sent again, as it was in the record
@@ -256,7 +185,7 @@ class Continuation:
             lasted = max(like.outcome.at - like.created_at, _AT_ONCE)
         said = f"step {key[0]}, attempt {key[1]}: the record has no such Job: taken as Complete after {brief(lasted)}"
         at = self._now + (ending.after if ending is not None and ending.after is not None else lasted)
-        self._push(self._now, _Job(key, seen, self._lives[key]))
+        self._push(self._now, JobSeen(key, seen, self._lives[key]))
         self._end(key, seen, at, by=ending, assumed=() if ending is not None else (said,))
 
     def _end(self, key: Key, seen: Seen, at: Instant, *, by: JobEnds | None, assumed: tuple[str, ...] = ()) -> None:
@@ -276,7 +205,7 @@ class Continuation:
                 said = f"step {key[0]}: the record does not have its outputs: they are made up, as in a simulation"
                 assumed = (*assumed, said)
                 end = evolve(end, result=Present(message_of(demand.result({}))))
-        self._push(max(at, self._now), _Job(key, end, self._lives.get(key, 0), assumed))
+        self._push(max(at, self._now), JobSeen(key, end, self._lives.get(key, 0), assumed))
 
     def _assume(self, what: str) -> None:
         self._assumed[what] = None
@@ -320,13 +249,13 @@ class Continuation:
         return reconcile(first.plan, first.status, observed, now=self._now + self._world.clock)
 
     def _turn(self) -> None:
-        news = _News()
+        news = News()
         plan: Plan | None = None
         # What the record tells apart is told apart, also within one second.
         told = self._agenda[0][1] if self._agenda and self._agenda[0][0] <= self._now else None
         while self._agenda and self._agenda[0][0] <= self._now and self._agenda[0][1] == told:
             _, _, _, event = heapq.heappop(self._agenda)
-            if isinstance(event, _Job):
+            if isinstance(event, JobSeen):
                 if event.life == self._lives.get(event.key, 0):
                     self._known.setdefault(event.key[0], {})[event.key[1]] = event.sighting
                     news.jobs.add(event.key[0])
@@ -344,7 +273,7 @@ class Continuation:
         else:
             self._decide(advance(state, self._observed(news), now))
 
-    def _hear(self, told: Observed, news: _News) -> None:
+    def _hear(self, told: Observed, news: News) -> None:
         news.inputs.update(told.inputs)
         news.resources.update(told.resources)
         news.siblings = told.siblings if told.siblings is not None else news.siblings
@@ -362,7 +291,7 @@ class Continuation:
         known = self._plan.by_name
         return {s: tuple(self._known[s][n] for n in sorted(self._known[s])) for s in steps if s in known}
 
-    def _observed(self, news: _News) -> Observed:
+    def _observed(self, news: News) -> Observed:
         return Observed(
             jobs=self._sightings(sorted(news.jobs)),
             inputs=news.inputs,
@@ -373,7 +302,7 @@ class Continuation:
             flow=self._seen_flow() if news.flow else None,
         )
 
-    def _everything(self, state: FlowState, news: _News) -> Observed:
+    def _everything(self, state: FlowState, news: News) -> Observed:
         return Observed(
             jobs=self._sightings(sorted(self._known)),
             inputs={**state.inputs, **news.inputs},
@@ -399,7 +328,7 @@ class Continuation:
                 case DeleteJob():
                     self._delete(action)
                 case CreateClaim(ref=made) | CreateConfigMap(ref=made):
-                    self._push(self._now, _Told(Observed(resources={made: self._made(made)})))
+                    self._push(self._now, Told(Observed(resources={made: self._made(made)})))
                 case _:
                     pass  # a record is taken, a nudge shows in the record, and the life ends before the flow is deleted
         for read in decision.reads:
@@ -407,11 +336,11 @@ class Continuation:
                 case ReadInput(ref):
                     value = self._value(ref) or self._unrecorded(ref)
                     if decision.state.inputs.get(ref) != value:
-                        self._push(self._now, _Told(Observed(inputs={ref: value})))
+                        self._push(self._now, Told(Observed(inputs={ref: value})))
                 case ReadResult(step, attempt):
                     self._answer_result((step, attempt))
                 case ReadOrigin():
-                    self._push(self._now, _Told(Observed(origin=self._origin)))
+                    self._push(self._now, Told(Observed(origin=self._origin)))
         self.answer_people()
 
     def _delete(self, action: DeleteJob) -> None:
@@ -421,7 +350,7 @@ class Continuation:
         after = run.gone_after if run is not None and run.gone_after is not None else _GONE_AFTER
         known = self._known.get(action.step, {}).get(action.attempt)
         gone = Gone(action.attempt, self._now + after, last=known if isinstance(known, Seen) else None)
-        self._push(self._now + after, _Job(key, gone, self._lives[key]))
+        self._push(self._now + after, JobSeen(key, gone, self._lives[key]))
 
     def _made(self, ref: ResourceRef) -> ResourceSighting:
         found = [s.observed.resources[ref] for s in self._world.steps if ref in s.observed.resources]
@@ -440,7 +369,7 @@ class Continuation:
         return Absent(f"ConfigMap {ref.name} has no key {ref.key}")
 
     def _answer_result(self, key: Key) -> None:
-        coming = any(isinstance(event, _Job) and event.key == key for _, _, _, event in self._agenda)
+        coming = any(isinstance(event, JobSeen) and event.key == key for _, _, _, event in self._agenda)
         known = self._known.get(key[0], {}).get(key[1])
         if coming or not isinstance(known, Seen):
             return
@@ -451,7 +380,7 @@ class Continuation:
             result=lost if isinstance(known.result, Unread) else known.result,
             transfer=lost if isinstance(known.transfer, Unread) else known.transfer,
         )
-        self._push(self._now, _Job(key, answer, self._lives.get(key, 0)))
+        self._push(self._now, JobSeen(key, answer, self._lives.get(key, 0)))
 
     def answer_people(self) -> None:
         """Let those who decide otherwise, or of whom the record knows nothing, answer what was asked of them."""
@@ -459,13 +388,13 @@ class Continuation:
             change = next((each for each in self._world.people if each.step == step), None)
             if change is not None:
                 self._decided[step] = at = max(asked_at + (change.after or _AT_ONCE), self._now)
-                self._push(at, _Told(Observed(flow=self._flow)))
+                self._push(at, Told(Observed(flow=self._flow)))
             elif step not in self._world.asked:
                 why = "the record does not show it asked for"
                 self._assume(f"approval of step {step}: {why}: taken as given after {brief(APPROVAL_DELAY)}")
-                self._push(asked_at + APPROVAL_DELAY, _Told(Observed(flow=self._approved(step))))
+                self._push(asked_at + APPROVAL_DELAY, Told(Observed(flow=self._approved(step))))
         self._chronicle.asked.clear()
 
     def _approved(self, step: StepName) -> FlowSeen:
         assert self._flow is not None, "a flow is seen before it is decided about"
-        return evolve(self._flow, annotations={**self._flow.annotations, **_note(step, approved=True)})
+        return evolve(self._flow, annotations={**self._flow.annotations, **noted(step, approved=True)})

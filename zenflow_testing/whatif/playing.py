@@ -35,8 +35,9 @@ from zenflow_testing.whatif.changes import (
     SettingChanged,
     with_field,
 )
-from zenflow_testing.whatif.continuing import Continuation, World
+from zenflow_testing.whatif.continuing import Continuation
 from zenflow_testing.whatif.record import Key, Run, is_over, runs_of
+from zenflow_testing.whatif.world import World
 
 
 @frozen

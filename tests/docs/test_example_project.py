@@ -1,0 +1,45 @@
+"""What a stranger has: the wheel of this checkout in an environment of its own, and the example project's tests.
+
+Needs a package index, and about 40 seconds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 300
+
+
+def run(*command: str, cwd: Path) -> str:
+    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=SECONDS)
+    assert ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
+
+
+def test_the_example_project_passes_with_nothing_but_the_testing_extra(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT), cwd=tmp_path)
+    (wheel,) = tmp_path.glob("zenflow-*.whl")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(sys.executable, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
+    constraints = ROOT / "constraints.txt"
+    run(
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "-c",
+        str(constraints),
+        f"zenflow[testing] @ {wheel.as_uri()}",
+        cwd=tmp_path,
+    )
+    shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
+    out = run(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "project")
+    assert "7 passed" in out
+    assert (
+        run(str(python), "-c", "import importlib.util as u; print(u.find_spec('lightkube'))", cwd=tmp_path) == "None\n"
+    )
