@@ -108,6 +108,7 @@ class Unapprove(StepEvent):
 @frozen(kw_only=True)
 class FlowDeleted(Event):
     propagation: Propagation = Propagation.BACKGROUND
+    if_exists: bool = False
 
 
 # --- Jobs and Pods ---------------------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ class Stage:
                     raise Impossible(f"{key} is no annotation key that an API server takes")
                 self._annotate(self.name_of(event), {key: "true" if isinstance(event, h.Approve) else None})
             case h.FlowDeleted():
-                self._requests.delete("JobFlow", self.namespace, self.name_of(event), propagation=event.propagation)
+                return self._delete_flow(event)
             case h.FinalizerRemoved(object=h.Owned.JOB_FLOW):
                 flow = self._requests.get("JobFlow", self.namespace, self.name_of(event))
                 self._patch_flow(self.name_of(event), without_finalizer(flow, event.finalizer))
@@ -206,6 +206,15 @@ class Stage:
                 raise AssertionError(f"{type(event).__name__} happens to the cluster as a whole, not to an object")
             case never:
                 assert_never(never)
+        return ""
+
+    def _delete_flow(self, event: h.FlowDeleted) -> str:
+        try:
+            self._requests.delete("JobFlow", self.namespace, self.name_of(event), propagation=event.propagation)
+        except ApiError as error:
+            if error.code != 404 or not event.if_exists:
+                raise
+            return "nothing there, passed over"
         return ""
 
     def _edit(self, event: h.FlowEdited) -> str:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
-from zenflow_core.plan import KeyRead, Plan
+from zenflow_core.plan import KeyRead, Plan, ResourceKind
 from zenflow_core.spec import JobFlow
 from zenflow_core.state import StepPhase
 from zenflow_testing.cases.format import Case
@@ -18,6 +18,7 @@ from zenflow_testing.cases.history import Impossible
 from zenflow_testing.cases.journal import Decided, Journal
 from zenflow_testing.cluster import Cluster, KubernetesVersion
 from zenflow_testing.demands import demands_of
+from zenflow_testing.kinds import Object
 from zenflow_testing.outcomes import Outcomes, ScriptedOutcomes
 from zenflow_testing.outcomes_file import read_outcomes
 from zenflow_testing.world import World
@@ -51,10 +52,16 @@ class People:
             for move in entry.moves:
                 flow = journal.last_seen[entry.flow]
                 key = (flow["metadata"]["uid"], move.step)
-                if move.phase is StepPhase.PENDING_APPROVAL and key not in self._asked:
+                if move.phase is StepPhase.PENDING_APPROVAL and key not in self._asked and self._is_there(flow):
                     self._asked.add(key)
                     self._world.approval_asked(flow, move.step, at=self._cluster.clock.now)
         self._read = len(entries)
+
+    def _is_there(self, flow: Object) -> bool:
+        """Whether the flow still exists: a process may ask about one that was deleted."""
+        metadata = flow["metadata"]
+        flows = self._cluster.list("JobFlow", metadata["namespace"]).items
+        return any(each["metadata"]["uid"] == metadata["uid"] for each in flows)
 
 
 @frozen
@@ -86,9 +93,11 @@ class Setting:
 
 def _config_maps(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, str]]:
     wanted: dict[str, dict[str, str]] = {}
+    # The flow makes those of its own itself, as `<flow>-<name>`: one that is there already would be in its way.
+    own = tuple(f"-{ref.name}" for ref in plan.resources if ref.kind is ResourceKind.CONFIG_MAP)
     for step in plan.steps:
         for given in step.inputs:
-            if isinstance(given.source, KeyRead):
+            if isinstance(given.source, KeyRead) and not given.source.ref.name.endswith(own):
                 ref = given.source.ref
                 value = outcomes.config_map(ref.name, ref.key)
                 if value is not None:
