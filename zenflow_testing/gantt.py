@@ -274,7 +274,7 @@ ENDS: Final = {
 }
 
 
-def tick(seconds: int, most: int) -> int:
+def tick(seconds: int, most: float) -> int:
     """A round number of seconds that divides so many into at most `most` parts."""
     return next((each for each in _TICKS if seconds / each <= most), seconds)
 
@@ -284,7 +284,7 @@ def _axis(total: timedelta, width: int) -> str:
     seconds = max(int(total.total_seconds()), 1)
     end = brief(total)
     shown = list(end.rjust(width))
-    each = tick(seconds, width // _TICK_CELLS)
+    each = tick(seconds, width / _TICK_CELLS)
     for at in range(0, seconds, each):
         text, cell = brief(timedelta(seconds=at)), at * width // seconds
         if cell + len(text) + 2 <= width - len(end):
