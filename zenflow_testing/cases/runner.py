@@ -41,7 +41,7 @@ from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
 from zenflow_testing.events import Event
 from zenflow_testing.garbage import GarbageCollector
-from zenflow_testing.laws import LawCheck
+from zenflow_testing.laws import ClusterLaws, LawCheck
 from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, Watcher, version_at
 from zenflow_testing.watch import WATCHED
 
@@ -134,6 +134,8 @@ class Run:
         self.processes: dict[str, Process] = {}
         self.judge = Judge(case, self.cluster, self.journal, self.stage)
         self.cluster.subscribe(self._changed)
+        if case.laws:
+            self.cluster.subscribe(ClusterLaws())
         self._start("a")
 
     # Processes

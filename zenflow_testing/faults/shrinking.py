@@ -23,7 +23,7 @@ def kind_of(life: Life) -> str:
     if not life.failures:
         return ""
     failure = life.failures[0]
-    return f"{failure.path.partition('[')[0]}:{failure.found.split(':')[0][:60]}"
+    return f"{failure.path.partition('[')[0]}:{':'.join(failure.found.split(':')[:2])[:90]}"
 
 
 def shrunk(trial: Trial, life: Life, *, tries: int = 300) -> tuple[Trial, Life]:
