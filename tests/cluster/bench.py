@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from attrs import field, frozen
+
 from tests.cluster.benching import machine, verdicts
 from tests.cluster.benching.loads import LOADS, WARM_UP
 from tests.cluster.benching.trials import a_fail_over, a_large_flow, a_load, a_recovery, many_at_once
@@ -42,8 +44,32 @@ TRIALS: Final[Mapping[str, Callable[[ControlPlane], dict[str, Any]]]] = {
 QUICK: Final = (*(name for name, load in LOADS.items() if load.quick), "failOver")
 
 
+@frozen
+class Results:
+    """What has been measured, and what could not be."""
+
+    loads: dict[str, list[dict[str, Any]]] = field(factory=dict)
+    trials: dict[str, dict[str, Any]] = field(factory=dict)
+    failed: dict[str, str] = field(factory=dict)
+
+    def measure(self, plane: ControlPlane, name: str, *, quick: bool, flags: tuple[str, ...]) -> None:
+        """One load or trial; says on the way what came of it, as the document comes only at the end."""
+        try:
+            if name in TRIALS:
+                self.trials[name] = TRIALS[name](plane)
+                say(f"{name}: {json.dumps(self.trials[name])}")
+                return
+            for run in range(1 if quick else LOADS[name].runs):
+                found = a_load(plane, f"bench-{name}-{run}", LOADS[name], flags=flags)
+                self.loads.setdefault(name, []).append(found)
+                say(f"{name}: {json.dumps(found)}")
+        except Exception as error:  # noqa: BLE001 - what was measured before it has taken minutes
+            self.failed[name] = f"{type(error).__name__}: {error}"
+            say(f"{name}: {self.failed[name]}")
+
+
 def main() -> int:
-    """Measure what is named, or all; the exit code says only that it could be measured."""
+    """Measure what is named, or all; 0 if that could be done, whatever the figures are."""
     parser = argparse.ArgumentParser(description="What flows cost on a real control plane.")
     everything = (*LOADS, *TRIALS)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(everything)} (default: all)")
@@ -59,8 +85,6 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(everything)}")
     wanted = given.names or (QUICK if given.quick else everything)
     flags = tuple(given.operator_flag)
-    loads: dict[str, list[dict[str, Any]]] = {}
-    trials: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         plane_folder = Path(folder) / "plane"
         with (
@@ -69,32 +93,28 @@ def main() -> int:
         ):
             say("warming up")
             a_load(plane, "bench-warm-up", WARM_UP, flags=flags)
-            for name in wanted:
-                if name in TRIALS:
-                    say(name)
-                    trials[name] = TRIALS[name](plane)
-                    continue
-                load = LOADS[name]
-                for run in range(1 if given.quick else load.runs):
-                    say(f"{name}, run {run + 1}")
-                    loads.setdefault(name, []).append(a_load(plane, f"bench-{name}-{run}", load, flags=flags))
+            results = Results()
+            for name in everything:
+                if name in wanted:
+                    results.measure(plane, name, quick=given.quick, flags=flags)
         node = json.loads(report.read_text(encoding="utf-8"))
-    found = [verdict for name, runs in loads.items() for verdict in verdicts.of_load(name, runs)]
-    found += [*verdicts.of_growth(loads), *verdicts.of_trials(trials)]
+    judged = [verdict for name, runs in results.loads.items() for verdict in verdicts.of_load(name, runs)]
+    judged += [*verdicts.of_growth(results.loads), *verdicts.of_trials(results.trials)]
     result = {
-        "verdicts": [verdict.to_json() for verdict in found],
+        "verdicts": [verdict.to_json() for verdict in judged],
         "fellShort": [
-            f"{each.what}: {each.measured} {each.unit}" for each in found if each.to_json()["holds"] is False
+            f"{each.what}: {each.measured} {each.unit}" for each in judged if each.to_json()["holds"] is False
         ],
+        "failed": results.failed,
         "machine": machine.described(),
         "operatorFlags": flags,
         "podSeconds": POD_SECONDS,
-        "loads": loads,
-        "trials": trials,
+        "loads": results.loads,
+        "trials": results.trials,
         "fakeKubelet": node,
     }
     print(json.dumps(result, indent=2))
-    return 0
+    return 1 if results.failed else 0
 
 
 def say(what: str) -> None:
