@@ -17,6 +17,7 @@ from zenflow_core.observation import UNREAD, Absent, Present, Unread
 from zenflow_core.plan import ArtifactRead, ConfigMapKey, FixedValue, KeyRead, OutputRead, SecretEnv
 from zenflow_core.reasons import InputInvalid, InputMissing, NeedsInput, OutputUnavailable
 from zenflow_core.rules.dependencies import settled_upstream
+from zenflow_core.rules.resources import missing
 from zenflow_core.spec import Archive, S3Location
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
@@ -37,13 +38,16 @@ _NONE = Values({})
 def inputs(view: StepView) -> InputMissing | InputInvalid | OutputUnavailable | NeedsInput | None:
     """Hold for what is unread; end the step if a value will never be there.
 
-    Asked while the step waits, once everything upstream is settled, and again for a
-    running step whose Job has never been seen: its body has to be built anew.
+    Asked while the step waits, once everything upstream is settled and the flow's
+    own objects are there, and again for a running step whose Job has never been
+    seen: its body has to be built anew.
     """
     if not view.step.inputs and not view.step.artifact_reads:
         return None
     if view.record.phase is StepPhase.PENDING and not (settled_upstream(view) and view.flow.record.started_at):
         return None
+    if view.record.phase is StepPhase.PENDING and missing(view.flow):
+        return None  # what is read may be an object that the flow itself has still to make
     if view.record.phase is StepPhase.RUNNING and view.attempt(view.record.attempt) is not None:
         return None
     answer = resolve(view)

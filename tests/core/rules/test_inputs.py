@@ -169,6 +169,16 @@ MISSING: dict[ConfigMapKey, Lookup] = {ENV: Absent("gone")}
             id="it is not asked before upstream",
         ),
         pytest.param(
+            pending(**needs(a=KeyRead(ENV)), around=Around(resources=("settings",)), found={ENV: Absent("gone")}),
+            None,
+            id="nor before the flow's own objects are there: it may be one of them",
+        ),
+        pytest.param(
+            pending(**needs(a=KeyRead(ENV)), around=Around(resources=("settings",), made=("settings",))),
+            NeedsInput((ENV,)),
+            id="once they are it is",
+        ),
+        pytest.param(
             pending(**needs(a=KeyRead(ENV)), around=Around(started=None)), None, id="nor before the flow has started"
         ),
         pytest.param(
