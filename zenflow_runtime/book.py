@@ -265,8 +265,10 @@ class Book:
         flow = self.flows.pop(uid, None)
         self._orphans.pop(uid, None)
         self._bury(uid)
+        if flow is None:
+            return  # it is known already, and so are the Jobs of it that the others of its group wait for
         live: list[str] = []
-        for sightings in () if flow is None else flow.jobs.values():
+        for sightings in flow.jobs.values():
             for sighting in sightings.values():
                 if isinstance(sighting, Seen):
                     if sighting.live:

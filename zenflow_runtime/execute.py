@@ -247,9 +247,9 @@ class Executor:
                 raise
             self._ledger.forget(flow.uid)
             return Outcome.DONE
-        if "deletionTimestamp" in last.get("metadata", ()) and newer(
-            last["metadata"]["resourceVersion"], flow.resource_version
-        ):
+        if "deletionTimestamp" not in last.get("metadata", ()):
+            self._ledger.forget(flow.uid)  # it is gone already; the watch may say so much later
+        elif newer(last["metadata"]["resourceVersion"], flow.resource_version):
             self._ledger.renew(flow, last)
         return Outcome.DONE
 

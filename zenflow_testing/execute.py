@@ -201,6 +201,8 @@ class Executor:
             return True
         if "deletionTimestamp" in last["metadata"]:
             self._ledger.renew(flow, last)
+        else:
+            self._ledger.forget(flow.uid)  # it is gone already; the watch may say so much later
         return True
 
     def _is_there(self, kind: str, flow: Flow, action: DeleteJob | DeleteFlow) -> bool:

@@ -195,6 +195,8 @@ def test_groups_agree_with_a_computation_from_scratch(deeds: list[tuple[str, obj
                 told = groups.publish(key, sibling)
                 subject = sibling.uid
             case ("remove", str(uid), int(count)):
+                if uid in over:
+                    continue  # the book forgets a flow once
                 subject = uid
                 gone = model.said.pop(uid, None)
                 over.add(uid)
