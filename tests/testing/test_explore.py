@@ -126,6 +126,27 @@ def test_the_smallest_counterexample_of_a_property_is_a_case_that_fails() -> Non
     assert (failure.path, failure.at) == ("always[0]", 10.0)
 
 
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param(subject({"name": "a"}, ttlSecondsAfterFinished=0), id="deleted as soon as it is over"),
+        pytest.param(
+            subject(
+                {"name": "a", "timeoutSeconds": 5, "continueOnFailure": True}, {"name": "b", "dependencies": ["a"]}
+            ),
+            id="a Job that is deleted at its timeout",
+        ),
+        pytest.param(
+            subject({"name": "a", "retryPolicy": {"limit": 2}}, backoffLimit=1), id="a retry budget that is used up"
+        ),
+        pytest.param(subject({"name": "a"}, {"name": "b"}, parallelism=1), id="one slot"),
+    ],
+)
+def test_small_flows_hold_in_every_life(of: Subject) -> None:
+    """The first of these once found a flow that was deleted twice while the news of its end was late."""
+    assert explore(of).found == {}
+
+
 # --- planted bugs ----------------------------------------------------------------------------------------------------
 
 
