@@ -217,7 +217,9 @@ def control_plane(
         ready=folder / "ready",
     )
     try:
-        server = (folder / "ready").read_text(encoding="utf-8").strip()
+        # The file is there before what is in it.
+        ready = folder / "ready"
+        server = eventually(lambda: ready.read_text(encoding="utf-8").strip(), "the address in the file", within=5)
         yield ControlPlane(binary, folder, server=server, control=control)
     finally:
         control.stop()
