@@ -36,8 +36,8 @@ OBJECT_BYTES: Final = 1_572_864
 STATUS_BYTES_PER_STEP: Final = 300
 """What a row of status costs at its end, with reason, times and Job uid (measured on golden lifecycles, rounded up)."""
 
-STATUS_BYTES_PER_ARTIFACT: Final = 200
-"""What an output artifact adds to its step's row: name, digest, size and location (rounded up)."""
+STATUS_BYTES_PER_ARTIFACT: Final = 280
+"""What an output artifact adds to its step's row: name, digest, size and location with the flow's uid (rounded up)."""
 
 STEPS: Final = 3_146
 """Steps of one flow, `finally` included: the most for which the API server takes the CRD's rules (their estimated

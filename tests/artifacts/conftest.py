@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from attrs import frozen
@@ -58,3 +61,41 @@ def bucket(s3_port: int) -> Bucket:
 def patience() -> Patience:
     """Pauses that a test can wait for."""
     return Patience(tries=4, pause_seconds=0.01, longest_pause_seconds=0.02, connect_seconds=1, silence_seconds=1)
+
+
+@frozen
+class Authority:
+    """A server's TLS with a certificate that only its own authority vouches for, and that certificate."""
+
+    context: ssl.SSLContext
+    certificate: str
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    directory = tmp_path_factory.mktemp("tls")
+
+    def certificate(name: str, *more: str) -> tuple[Path, Path]:
+        made, key = directory / f"{name}.pem", directory / f"{name}.key"
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ]
+        command += ["-subj", f"/CN={name}", "-out", str(made), "-keyout", str(key)]
+        subprocess.run([*command, *more], check=True, capture_output=True)
+        return made, key
+
+    root, root_key = certificate("authority")
+    signed = ("-CA", str(root), "-CAkey", str(root_key), "-addext", "basicConstraints=critical,CA:FALSE")
+    own, key = certificate("server", *signed, "-addext", "subjectAltName=IP:127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    return Authority(context, root.read_text())

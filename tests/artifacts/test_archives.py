@@ -276,6 +276,12 @@ STRANGE = Packing(whole=False)
         pytest.param(
             gzip.compress(GOOD)[:-8] + bytes(8), Packing(gzip=True, whole=False), "cannot be read", id="wrong checksum"
         ),
+        pytest.param(
+            gzip.compress(GOOD + bytes(4_000_000))[:-8] + bytes(8),
+            Packing(gzip=True, whole=False),
+            "cannot be read",
+            id="wrong checksum far behind the end",
+        ),
         pytest.param(tar(entry("a/x"), entry("b/x")), Packing(), "not made by this program", id="two tops in ours"),
         pytest.param(tar(entry("a", LINK, linkname="b")), Packing(), "out of the artifact", id="ours is only a link"),
         pytest.param(zipped(("../x", b"", 0o100644)), Packing(zip=True, whole=False), "leads out", id="zip: up"),

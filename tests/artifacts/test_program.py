@@ -22,6 +22,9 @@ from zenflow_core.artifact_gc import removal_job
 from zenflow_core.artifact_pod import Located, Run, carry_artifacts, place_of
 from zenflow_core.artifact_report import ORDERS_ENV, ExitCode, StoredArtifact, read_report
 from zenflow_core.spec import Archive, InputArtifact, KeySelector, OutputArtifact, S3Location
+from zenflow_runtime.artifacts import program
+from zenflow_runtime.artifacts.errors import TransferError
+from zenflow_runtime.artifacts.patience import Patience
 
 SECRET = "wJalrXUtnFEMI"
 
@@ -204,6 +207,18 @@ def test_a_failure_names_the_artifact_the_answer_and_what_helps(bucket: Bucket, 
         "fix: renew the credentials in the Secrets that the artifact's s3 names, or give them the right to this key"
     )
     assert SECRET not in ended.log
+
+
+def test_whatever_is_said_of_an_artifact_its_secrets_are_left_out(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def telling(order: object, patience: object) -> None:
+        raise TransferError(ExitCode.REFUSED, f"asked with {SECRET}", f"another than {SECRET}")
+
+    monkeypatch.setattr(program, "store", telling)
+    (outputs,) = carried((), (OutputArtifact("model", "/out/m", s3=s3_of(bucket, "k")),))["containers"]
+    ending = program.outputs(environment(outputs, tmp_path), Patience())
+    assert ending == program.Ending(ExitCode.REFUSED, "artifact model: asked with [hidden]; fix: another than [hidden]")
 
 
 def test_a_full_disk_is_named(bucket: Bucket, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.artifacts.conftest import Bucket
+from tests.artifacts.conftest import Authority, Bucket
 from tests.artifacts.servers import Answer, Asked, Reply, serving
 from zenflow_core.artifact_report import ExitCode, StoredArtifact
 from zenflow_runtime.artifacts.errors import Stopped, TransferError
@@ -290,7 +290,7 @@ def test_fetching_says_why_it_failed(
 
 
 def test_a_port_where_nobody_listens(bucket: Bucket, tmp_path: Path, patience: Patience) -> None:
-    with pytest.raises(TransferError, match="whether the store is up") as failed:
+    with pytest.raises(TransferError, match=r"\(Connection refused\); fix: see whether the store is up") as failed:
         fetch(fetches(bucket.place("model", port=1), tmp_path / "in"), evolve(patience, tries=2))
     assert failed.value.code is ExitCode.UNAVAILABLE
 
@@ -342,3 +342,16 @@ def test_how_the_store_is_asked(
         assert wanted in found.get(name, ""), found
         if not value:
             assert name not in found
+
+
+def test_a_store_of_a_private_authority_is_trusted_when_it_is_named(
+    authority: Authority, bucket: Bucket, tmp_path: Path, patience: Patience
+) -> None:
+    bucket.put("model", b"weights")
+    with serving(lambda asked: None, behind=bucket.port, context=authority.context) as proxy:
+        place = evolve(bucket.place("model"), endpoint=f"https://127.0.0.1:{proxy.port}")
+        with pytest.raises(TransferError, match=r"is not trusted \(UnknownIssuer\); fix: .*caConfigMapRef") as failed:
+            fetch(fetches(place, tmp_path / "in"), evolve(patience, tries=1))
+        assert failed.value.code is ExitCode.REFUSED
+        fetch(fetches(evolve(place, certificates=authority.certificate), tmp_path / "in"), patience)
+    assert (tmp_path / "in").read_bytes() == b"weights"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import random
-import ssl
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from tests.artifacts.conftest import Authority
 from tests.artifacts.servers import Answer, Asked, serving
 from zenflow_core.artifact_report import ExitCode
 from zenflow_runtime.artifacts.errors import TransferError
@@ -74,6 +74,7 @@ def changing(page: bytes, e_tag: str) -> Callable[[Asked], Answer]:
     [
         pytest.param(b"x" * len(PAGE), '"1"', id="by its bytes"),
         pytest.param(b"short", '"1"', id="by its length"),
+        pytest.param(PAGE + b"more", '"1"', id="by what was added"),
         pytest.param(PAGE, '"2"', id="by its ETag"),
     ],
 )
@@ -223,30 +224,11 @@ def test_secrets_stay_out_of_messages(tmp_path: Path, patience: Patience) -> Non
     assert host in str(failed.value)
 
 
-@pytest.fixture
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
-    """A server's TLS with a certificate that only its own authority vouches for, and that certificate."""
-    import subprocess
-
-    directory = tmp_path_factory.mktemp("tls")
-    key, certificate = directory / "key.pem", directory / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, certificate.read_text()
-
-
 def test_a_private_authority_is_trusted_when_it_is_named(
-    authority: tuple[ssl.SSLContext, str], tmp_path: Path, patience: Patience
+    authority: Authority, tmp_path: Path, patience: Patience
 ) -> None:
-    context, certificate = authority
-    with serving(always(Answer(200, b"x")), context=context) as server:
+    certificate = authority.certificate
+    with serving(always(Answer(200, b"x")), context=authority.context) as server:
         url = server.url.replace("http:", "https:")
         order = fetches(url, tmp_path / "in")
         with pytest.raises(TransferError, match=r"is not trusted .*fix: name .*http\.caConfigMapRef"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from zenflow_core.artifact_pod import DEFAULT_INPUT_DIRECTORY, artifact_obstacles, longest_location
@@ -16,6 +18,9 @@ from zenflow_core.limits import INT64_MAX
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
 from zenflow_core.spec import InputArtifact, KeySelector, OutputArtifact, S3Location
+
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A field name (RFC 9110, token)."""
 
 
 def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
@@ -117,6 +122,10 @@ def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
         if "{{" not in url and "${" not in url and not _is_http(url):
             what = f"{shown(url)} is no http or https URL"
             report.add("ZF706", f"{where}.http.url", what, "write a URL that begins with https://")
+        for name, value in artifact.http.headers.items():
+            if _HEADER.fullmatch(name) is None or not set(value).isdisjoint("\r\n\0"):
+                what = f"{shown(name)} is no header that can be sent, or its value has more than one line"
+                report.add("ZF706", f"{where}.http.headers", what, "write one line a header, and its name in letters")
         _check_ca(artifact.http.ca_config_map_ref, f"{where}.http", report)
     if artifact.s3 is not None:
         _check_s3(artifact.s3, f"{where}.s3", report)
@@ -124,8 +133,8 @@ def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
             what = f"{shown(artifact.s3.key)} is a directory, and an input is one object"
             report.add("ZF707", f"{where}.s3.key", what, "write the key of the object, without '/' at its end")
     if artifact.from_ is not None:
-        for name, value in (("archive", artifact.archive), ("sha256", artifact.sha256)):
-            if value is not None:
+        for name, extra in (("archive", artifact.archive), ("sha256", artifact.sha256)):
+            if extra is not None:
                 what = f"{name} is given for an artifact of another step, which is known by what that step has stored"
                 report.add("ZF702", f"{where}.{name}", what, "remove it")
     if artifact.sha256 is not None and not _is_digest(artifact.sha256):

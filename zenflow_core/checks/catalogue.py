@@ -178,7 +178,7 @@ RULES: Final[Mapping[str, RuleInfo]] = {
     "ZF703": _error("artifact-from", "`from` is not of the form `step/artifact`.", "Write both."),
     "ZF704": _error("artifact-unknown", "`from` names a step or an artifact that does not exist.", "Correct it."),
     "ZF705": _error("artifact-not-upstream", "`from` names a step that this one does not wait for.", "Depend on it."),
-    "ZF706": _error("artifact-url", "The URL of an artifact is no http or https URL.", "Correct it."),
+    "ZF706": _error("artifact-url", "The URL or a header of an artifact's page cannot be asked for.", "Correct it."),
     "ZF707": _error("artifact-s3", "An S3 location lacks a part, or a part of it is wrong.", "Follow the message."),
     "ZF708": _error(
         "artifact-container",

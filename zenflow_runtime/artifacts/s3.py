@@ -46,6 +46,9 @@ _WRITES: Final = 3
 
 _ANSWER: Final = re.compile(r"status code: (\d{3}[^:\n]*)")
 _ERROR: Final = re.compile(r"<Code>([^<]*)</Code>(?:\s*<Message>([^<]*)</Message>)?")
+_CAUSE: Final = re.compile(r'(?:error|message): "([^"]+)"')
+_UNTRUSTED: Final = re.compile(r"InvalidCertificate\((?:\s*Other\(\s*OtherError\()?\s*(\w+)")
+"""What obstore tells of the reason only in the part for programmers: the last cause, and what is wrong with TLS."""
 _REFUSALS: Final = frozenset(
     {
         "AccessDenied",
@@ -230,6 +233,10 @@ def _trouble(text: str, place: S3Place, *, missing: bool) -> TransferError:
         return TransferError(ExitCode.REFUSED, what, fix)
     if status and status < 500 and status not in (408, 429):
         return TransferError(ExitCode.REFUSED, what, "see what the store wants, and correct the artifact's s3 fields")
+    if not status and _UNTRUSTED.search(text):
+        return TransferError(
+            ExitCode.REFUSED, what, "name the authority's certificate in the artifact's s3.caConfigMapRef"
+        )
     fix = "see whether the store is up and can be reached from the Pod; the step's retryPolicy tries again"
     return TransferError(ExitCode.UNAVAILABLE, what, fix, lasting=False)
 
@@ -239,6 +246,11 @@ def _said(text: str, place: S3Place) -> str:
     answer, error = _ANSWER.search(text), _ERROR.search(text)
     if answer is None:
         said = text.partition("\n\nDebug source")[0]
+        causes = _CAUSE.findall(text)
+        if _UNTRUSTED.search(text):
+            said = f"the store's certificate is not trusted ({_UNTRUSTED.findall(text)[-1]})"
+        elif causes:
+            said += f" ({causes[-1]})"
     else:
         said = f"the store answered {answer[1].strip()}"
         if error is not None:
