@@ -34,8 +34,12 @@ def reconcile(plan: Plan, status: Mapping[str, Any] | None, observed: Observed, 
     `compile_plan` made and any status that zenflow wrote. Cost: O(steps).
     """
     assert observed.flow is not None, "a flow is decided about as it is seen"
-    state = decode(plan, observed.flow, status)
-    return _decide(state, observed, now, everything=True)
+    return resume(decode(plan, observed.flow, status), observed, now)
+
+
+def resume(decoded: FlowState, observed: Observed, now: Instant) -> Decision:
+    """The second half of `reconcile`: decide from a state that was decoded from a stored status. Cost: O(steps)."""
+    return _decide(decoded, observed, now, everything=True)
 
 
 def advance(state: FlowState, observed: Observed, now: Instant) -> Decision:
@@ -180,4 +184,5 @@ __all__ = [
     "decode",
     "reconcile",
     "restore",
+    "resume",
 ]
