@@ -172,3 +172,74 @@ KINDS: Final[tuple[Kind, ...]] = (
 """Every kind that a script draws from."""
 
 BY_NAME: Final[Mapping[str, Kind]] = {kind.name: kind for kind in KINDS}
+
+ALWAYS: Final[Mapping[int, str]] = {
+    37: "the cluster's clock and every stored instant have whole seconds",
+    41: "every Job is seen without a status first",
+    43: "Jobs with a result have Pods, which end before their Job says so; watches that are late reverse that",
+    44: "each life draws Kubernetes 1.30, 1.31 or 1.35",
+    54: "how Jobs end is drawn: exit codes 0, 1 and 137; other codes in the tests of the Job controller",
+}
+"""Faults that no script needs: every life has them."""
+
+ELSEWHERE: Final[Mapping[int, str]] = {
+    15: "case `name-taken-by-somebody-else`",
+    23: "case `status-too-large`; tests of the cluster's limits",
+    40: "tests of `World` (`sync_delay`): a Job that says so a second later is a later Job to the operator",
+    45: "one Job is one attempt, whatever it counts: tests of reading Jobs",
+    46: "two Pods of one Job are the Job controller's; case `parallel-job-partly-done`",
+    48: "a Job whose status another controller moves is read like any other",
+    51: "tests of reading Jobs: unknown conditions are passed over, in any order",
+    52: "the cluster refuses a Job that is Complete and Failed",
+    53: "case `step-timeout-before-pod-starts`",
+    55: "case `preempted-pod-is-not-a-failed-step`",
+    56: "case `preempted-pod-is-not-a-failed-step`: a lost node is a disruption",
+    57: "the Job controller replaces or counts the Pod; tests of `World`",
+    58: "case `sidecar-keeps-the-pod`",
+    59: "case `output-far-too-large`; tests of termination messages",
+    61: "case `edited-while-running`",
+    63: "cases `approved-before-it-is-asked`, `approval-rejected`",
+    64: "tests of lifecycles: stopped, suspended, resumed",
+    67: "tests of groups with several flows",
+    68: "case `namespace-going`",
+    70: "tests of lifecycles with `retryOf` and a TTL",
+}
+"""Faults that are no part of scripts, and what tries them instead."""
+
+APART: Final[Mapping[int, str]] = {
+    32: "another version of the core is another program: `zenflow diff` compares two over recorded lives",
+    33: "settings are read once, at the start: a change is a restart with a plan that differs",
+    39: "there are no schedules",
+    69: "the CRD's schema is one version; unknown fields are pruned by the server",
+    71: "a matter of rates, not of order: the cluster benchmark",
+    72: "status is bounded by the spec (`statusBytes`); the case `status-too-large` is beyond it",
+}
+"""Faults that do not apply, and why."""
+
+
+def page() -> str:
+    """docs/faults.md, which is this table."""
+    lines = [
+        "# Faults",
+        "",
+        "What the tests let go wrong around a flow, by name. `zenflow_testing.faults.play` plays a whole life under a",
+        "script of them, holds every decision and every Job on the cluster against the laws, and wants the flow to end",
+        "and nothing to be written after that. A failing life is a case file: `zenflow test` replays it.",
+        "`python -m zenflow_testing.faults.soak --minutes 30` draws lives for as long as it is let.",
+        "",
+        "| fault | stands for | what it does | step phases | may change how a flow ends |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        numbers = ", ".join(f"F{number}" for number in kind.numbers)
+        lines.append(
+            f"| {kind.name} | {numbers} | {kind.what} | {kind.phases} | {'' if kind.keeps_outcome else 'yes'} |"
+        )
+    for title, table in (
+        ("In every life", ALWAYS),
+        ("Tried elsewhere", ELSEWHERE),
+        ("Not tried", APART),
+    ):
+        lines += ["", f"## {title}", "", "| fault | how |", "|---|---|"]
+        lines += [f"| F{number} | {why} |" for number, why in table.items()]
+    return "\n".join(lines) + "\n"
