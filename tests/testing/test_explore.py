@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import zenflow_core.wave
+import zenflow_testing.explore.search
+from zenflow_core.bounds import bounds_of
 from zenflow_core.rules import RULES
 from zenflow_core.spec import API_VERSION, KIND
 from zenflow_core.state import StepPhase
@@ -169,6 +172,15 @@ def test_acting_before_recording_is_found() -> None:
     assert done.found, "nothing was found"
     smallest = min(done.found.values(), key=lambda found: found.size)
     assert len(smallest.faults) <= 1
+
+
+def test_a_bound_that_is_too_low_is_found() -> None:
+    of = subject({"name": "a"}, {"name": "b", "dependencies": ["a"]})
+    true = bounds_of(of.plan, flow="ship")
+    low = evolve(true, writes=evolve(true.writes, status=2))
+    with patched(zenflow_testing.explore.search, "bounds_of", lambda *_arguments, **_options: low):
+        done = explore(of, budget=Budget(lives=5))
+    assert done.found["static bounds"].violation.what == "status writes: 3, at most 2 were foretold"
 
 
 def test_a_forgotten_rule_is_found() -> None:

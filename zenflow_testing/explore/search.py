@@ -1,10 +1,12 @@
 """The search: lives without faults, then each with every single fault, then pairs, until all is tried.
 
 What is checked in each life: every law at each decision; every property in each
-state that the API server has; that the operator comes to rest; that the flow ends and nothing is written after that;
-that no attempt is created twice (`faults.play`); and that the flow ends as it
-does without the fault, unless the fault is a refusal for good, or something was
-ended by the clock (a deadline, a timeout), which goes on while a fault lasts.
+state that the API server has; that the operator comes to rest; that the flow
+ends and nothing is written after that; that no attempt is created twice
+(`faults.play`); that nothing costs more than its static bounds say; and that
+the flow ends as it does without the fault, unless the fault is a refusal for
+good, or something was ended by the clock (a deadline, a timeout), which goes on
+while a fault lasts.
 
 Everything is in a fixed order and nothing asks the machine's clock, so the same
 flow gives the same exploration to the byte. The budget is a number of lives.
@@ -20,10 +22,12 @@ from typing import Final, TypeAlias
 
 from attrs import define, evolve, field, frozen
 
+from zenflow_core.bounds import bounds_of
 from zenflow_core.observation import Observed
 from zenflow_core.reasons import FlowEnded, Instant, RetryAbandoned, StepTimedOut
 from zenflow_core.reconcile import Decision
 from zenflow_core.status import read_status
+from zenflow_testing.bounds import Measure, exceeded
 from zenflow_testing.cases.journal import Decided
 from zenflow_testing.cases.properties import first_broken
 from zenflow_testing.explore.coverage import Coverage
@@ -107,14 +111,16 @@ class Budget:
 
 @define
 class _Checks:
-    """A watcher that holds each decision against the laws, and remembers what was broken."""
+    """A watcher that holds each decision against the laws, remembers what was broken, and measures what it costs."""
 
+    measure: Measure = field(factory=Measure)
     laws: LawCheck = field(factory=LawCheck)
     broken: LawViolated | None = None
 
     def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         try:
             self.laws(flow, observed, now, decision)
+            self.measure(flow, observed, now, decision)
         except LawViolated as broken:
             self.broken = broken
             raise
@@ -141,6 +147,7 @@ class Search:
         progress: Progress | None = None,
     ) -> None:
         self._subject = subject
+        self._bounds = bounds_of(subject.plan, flow=subject.name)
         self._properties = tuple(properties)
         self._budget = budget or Budget()
         self._progress = progress
@@ -172,7 +179,15 @@ class Search:
         if life.failures:
             first = life.failures[0]
             return life, Violation(first.expected, first.found, first.at)
-        return life, self._broken_property(life)
+        return life, self._exceeded_bound(life, checks.measure, faults) or self._broken_property(life)
+
+    def _exceeded_bound(self, life: Life, measure: Measure, faults: tuple[SingleFault, ...]) -> Violation | None:
+        """What the flow has cost beyond its static bounds. Under faults only Jobs: what fails is sent again."""
+        told: tuple[str, ...] = () if faults else exceeded(self._bounds, measure)
+        jobs = sum(map(len, life.journal.jobs.values()))
+        if jobs > self._bounds.jobs:
+            told = (f"{jobs} Jobs were created, at most {self._bounds.jobs} were foretold",)
+        return Violation("static bounds", "; ".join(told), life.journal.now) if told else None
 
     def _broken_property(self, life: Life) -> Violation | None:
         """The first state that the API server had in which a property does not hold."""
