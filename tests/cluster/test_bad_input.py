@@ -14,7 +14,16 @@ import pytest
 import yaml
 from lightkube.types import PatchType
 
-from tests.cluster.accounts import EVERYWHERE, LACKING, administrator, applied, given_rights, home_of, requests_of
+from tests.cluster.accounts import (
+    EVERYWHERE,
+    LACKING,
+    administrator,
+    applied,
+    given_rights,
+    home_of,
+    requests_of,
+    user_of,
+)
 from tests.cluster.controlplane import JOBFLOW_CRD, ControlPlane, Job, control_plane, eventually
 from tests.cluster.operators import (
     Operating,
@@ -234,6 +243,11 @@ def test_a_step_says_which_right_its_operator_lacks(plane: ControlPlane, http: h
             if rule["resources"] == ["jobs"]:
                 rule["verbs"].remove("create")
         assert http.put(path, json=role).status_code == 200
+        # The API server learns of a changed role by a watch of its own.
+        asks = {"namespace": lacking, "verb": "create", "group": "batch", "resource": "jobs"}
+        review = {"spec": {"user": user_of(installation), "resourceAttributes": asks}}
+        reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        eventually(lambda: not http.post(reviews, json=review).json()["status"]["allowed"], "the right to be gone")
         client.create(a_flow("blocked", a_step("one")))
         wanted = 'cannot create resource "jobs" in API group "batch"'
         eventually(lambda: wanted in str(status_of(client, "blocked")), "the step to say why it does not run")
