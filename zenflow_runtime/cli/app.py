@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli import dump, exits, explore, incidents, running
+from zenflow_runtime.cli import dump, exits, explain_rule, explore, incidents, running
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
 
@@ -330,6 +330,7 @@ def make_app(terminal: Terminal) -> App:
     incidents.register(app, terminal)
     explore.register(app, terminal)
     running.register(app, terminal)
+    explain_rule.register(app, terminal)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
@@ -346,6 +347,7 @@ _COMMANDS: Final = (
     *incidents.COMMANDS,
     *explore.COMMANDS,
     *running.COMMANDS,
+    *explain_rule.COMMANDS,
 )
 
 
