@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zenflow_core.reading import parse_attempt
+from zenflow_core.reading import JobIdentity, parse_attempt
 from zenflow_testing.events import Event, EventType
 from zenflow_testing.job_controller import is_over
 from zenflow_testing.laws.decisions import LawViolated
@@ -25,6 +25,8 @@ class ClusterLaws:
 
     def __init__(self) -> None:
         self._flows: dict[str, Mapping[str, Any]] = {}
+        self._known: dict[str, JobIdentity] = {}
+        """Whose each Job is, by its uid."""
         self._live: dict[tuple[str, str], set[str]] = {}
         self._there: dict[tuple[str, str, int], str] = {}
         """Jobs that are there, by flow uid, step and attempt."""
@@ -39,9 +41,11 @@ class ClusterLaws:
             self._job(event)
 
     def _job(self, event: Event) -> None:
-        identity = parse_attempt(event.object)
+        # As it was created: somebody may have taken the labels off since.
+        identity = self._known.get(event.uid) or parse_attempt(event.object)
         if identity is None:
             return
+        self._known[event.uid] = identity
         live = self._live.setdefault((identity.flow_uid, identity.step), set())
         attempt = (identity.flow_uid, identity.step, identity.attempt)
         gone = event.type is EventType.DELETED
