@@ -16,8 +16,9 @@ from zenflow_core.plan import PlannedStep
 from zenflow_core.reconcile import Decision
 from zenflow_runtime.flows import Flow
 from zenflow_testing.cases.format import CaseFile, read_case
+from zenflow_testing.cases.history import ClockJump, OperatorStart
 from zenflow_testing.cases.runner import Result, run_case
-from zenflow_testing.faults import AfterRequest, Injection, Subject, play, write_case
+from zenflow_testing.faults import AfterRequest, AtSecond, Injection, Subject, play, write_case
 from zenflow_testing.faults.catalogue import ALWAYS, APART, ELSEWHERE, KINDS, page
 from zenflow_testing.faults.shrinking import kind_of, shrunk
 from zenflow_testing.faults.soak import Soak
@@ -183,6 +184,17 @@ def test_names_and_order_of_steps_change_nothing(first: int) -> None:
         assert other.summary() == {names[name]: end for name, end in tried.calm().summary().items()}, seed
         compared += 1
     assert compared
+
+
+@pytest.mark.parametrize("seed", [18, 19, 127, 133])
+def test_replicas_whose_clocks_are_apart_come_to_rest(seed: int) -> None:
+    """Two active replicas, one five minutes ahead: a pause that one has seen end is over, and a slot is waited for."""
+    tried = trial(seed)
+    script = [
+        Injection(AtSecond(0.0), OperatorStart(at=0, instance="b")),
+        Injection(AtSecond(0.0), ClockJump(at=0, seconds=300.0, instance="b")),
+    ]
+    assert play(tried.subject, tried.outcomes, script).failures == ()
 
 
 def test_every_known_fault_has_a_place() -> None:
