@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from zenflow_core.actions import CreateJob, RecordStatus
 from zenflow_core.decision import Decision
 from zenflow_core.facts import reason_of
-from zenflow_core.observation import Observed
+from zenflow_core.observation import Observed, Seen
 from zenflow_core.reasons import Instant
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_runtime.clock import Clock
@@ -105,10 +105,11 @@ class Worker:
         """Something is new about a flow: have it looked at, at once unless its last write is so young.
 
         What comes alone is decided about at once (10 ms at most); of a burst the first is, and the rest together.
+        With the last Job that runs there is no more to wait for.
         """
         live = 0 if flow.state is None else flow.state.tally.live
         delay = 0.0
-        if live > 1 and not flow.changed_flow and not flow.changed_siblings:
+        if live > 1 and not flow.changed_flow and not flow.changed_siblings and not _all_are_over(flow, live):
             gap = min(live * MERGE_SECONDS_A_JOB, self._pace.merge_seconds)
             young = self._recorded_at.get(flow.uid, 0.0) + gap - anyio.current_time()
             delay = max(young, gap * LINGER_PART)
@@ -258,3 +259,11 @@ class Worker:
             self._metrics.step_gap.observe(max(anyio.current_time() - since, 0.0))
         if self._events is not None:
             self._events.tell(flow, created(action))
+
+
+def _all_are_over(flow: Flow, live: int) -> bool:
+    """Whether none of the flow's Jobs runs any more, though its state has not been told of the last ones."""
+    changed = flow.changed_jobs
+    return len(changed) >= live and not any(
+        isinstance(sighting, Seen) and sighting.live for step in changed for sighting in flow.jobs[step].values()
+    )

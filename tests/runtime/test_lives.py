@@ -63,6 +63,17 @@ def test_what_comes_alone_waits_for_nothing_however_wide_the_flow(backend: str) 
     play(scene, backend)
 
 
+def test_with_the_last_job_that_runs_there_is_no_more_to_wait_for(backend: str) -> None:
+    async def scene() -> None:
+        wide = [f"s{n}" for n in range(60)]
+        async with going_on(Stage(flow(*map(step, wide), step("join", *wide)))) as on, on.operator():
+            await on.until(lambda: len(on.all("Job")) == 61)
+            # All end at 10 s. The first news of that might wait for 10 ms, and the rest for a quarter of a second.
+            assert (on.clock.exact - on.decisions[0].state.flow.created_at).total_seconds() < 10.005
+
+    play(scene, backend)
+
+
 def test_a_failed_attempt_is_run_again_after_its_pause(backend: str) -> None:
     async def scene() -> None:
         stage = Stage(
