@@ -106,6 +106,30 @@ def test_jobs(given: dict[str, Any], jobs: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "ends", "told", "most"),
+    [
+        pytest.param(manifest(step("a"), step("b", "a"), step("c", "b")), Script(), 4, 6, id="a chain"),
+        pytest.param(
+            manifest(step("a", retryPolicy=retry(1)), ttlSecondsAfterFinished=0),
+            Script(steps={"a": (ScriptedEnding(exit_code=1),)}),
+            4,
+            7,
+            id="a retry: admitted, failed, admitted again, over",
+        ),
+        pytest.param(manifest(step("a", type="Manual")), Script(), 2, 5, id="an approval"),
+    ],
+)
+def test_status_writes(given: dict[str, Any], ends: Script, told: int, most: int) -> None:
+    """What is told beside a bound that is not reached: the flow's own end and deletion mostly come with a step's."""
+    assert (measured(given, ScriptedOutcomes(ends)).status, bounds(given).writes.status) == (told, most)
+
+
+def test_every_character_of_a_name_counts() -> None:
+    short, long = (bounds(manifest(step(name))).status_bytes for name in ("a", "a" * 60))
+    assert long - short >= 59
+
+
+@pytest.mark.parametrize(
     ("given", "seconds"),
     [
         pytest.param(

@@ -5,11 +5,12 @@ for each retry. Retries of main steps are limited by `backoffLimit` over the
 whole flow, those of `finally` steps by their own policies only.
 
 Status is written when something is worth a write: a step moves or is held by
-something else, or the flow itself is. Per attempt of a Job step: admitted, over,
-one for the wait for a slot (with `parallelism`), one for the wait until its
-result is read (with outputs or artifacts), one when the template's own
-`ttlSecondsAfterFinished` is over, two if the template is suspended, and for a
-retry one for the wait until the Job before it is gone. Per step: one for `when`
+something else, or the flow itself is. Per attempt of a Job step: it is over; one
+more if it may wait for a slot (`parallelism`), one if it waits until its result
+is read (outputs or artifacts), one when the template's own
+`ttlSecondsAfterFinished` is over, two if the template is suspended; for a retry
+two, as it may wait until the Job before it is gone, and is admitted. (The first
+attempt is admitted by what it waited for, in one write with that.) Per step: one for `when`
 and one for each ConfigMap key. Per Manual step: asked for, decided. For the
 flow: the first look, each object of resourceTemplates, the read of the flow
 that it retries, its own end, its deletion. What one decision brings together
@@ -121,14 +122,14 @@ def _retry(plan: Plan, step: PlannedStep, *, ends: frozenset[Segment]) -> _Cost:
     if step.manual or never_runs(step):
         return _Cost()
     one = _attempt(plan, step, ends=ends)
-    return _Cost(jobs=one.jobs, status=one.status + 1, nudges=one.nudges, deletes=one.deletes, events=one.events)
+    return _Cost(jobs=one.jobs, status=one.status + 2, nudges=one.nudges, deletes=one.deletes, events=one.events)
 
 
 def _attempt(plan: Plan, step: PlannedStep, *, ends: frozenset[Segment]) -> _Cost:
     spec = job_spec(step)
     kept = spec.get("ttlSecondsAfterFinished") is not None
     moves = plan.settings.artifact_image is not None and step.carries_artifacts
-    status = 2 + (plan.parallelism is not None) + (step.documented or moves) + kept + 2 * bool(spec.get("suspend"))
+    status = 1 + (plan.parallelism is not None) + (step.documented or moves) + kept + 2 * bool(spec.get("suspend"))
     deleted = step.timeout is not None or step.segment in ends or kept
     return _Cost(jobs=1, status=status, nudges=int(_counts(step)), deletes=int(deleted), events=2)
 
