@@ -218,6 +218,15 @@ def test_a_burst_is_tried_in_part_and_the_rest_is_counted() -> None:
     assert left_out.total() >= 10 - BURST
 
 
+def test_of_shards_one_fails_for_all() -> None:
+    shards = [{"name": f"shard-{n}", "dependencies": ["plan"]} for n in range(5)]
+    gather = {"name": "gather", "dependencies": [shard["name"] for shard in shards]}
+    left_out: Counter[str] = Counter()
+    names = [each.name for each in variants_of(subject({"name": "plan"}, *shards, gather).plan, left_out)]
+    assert names == ["calm", "plan fails for good", "shard-0 fails for good", "gather fails for good"]
+    assert left_out.total() == 4
+
+
 @pytest.mark.parametrize(
     ("step", "names"),
     [
@@ -237,4 +246,4 @@ def test_a_burst_is_tried_in_part_and_the_rest_is_counted() -> None:
     ],
 )
 def test_outcomes(step: dict[str, Any], names: list[str]) -> None:
-    assert [variant.name for variant in variants_of(subject(step).plan)] == names
+    assert [variant.name for variant in variants_of(subject(step).plan, Counter())] == names

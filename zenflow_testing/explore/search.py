@@ -157,7 +157,12 @@ class Search:
     def run(self) -> Exploration:
         """The whole search, or what there was of it when Ctrl-C came."""
         try:
-            calm = [self._calm(variant) for variant in variants_of(self._subject.plan)]
+            calm: list[_Calm] = []
+            for variant in variants_of(self._subject.plan, self.done.left_out):
+                if self.done.lives < self._budget.lives:
+                    calm.append(self._calm(variant))
+                else:
+                    self.done.left_out[f"lives without faults {NO_BUDGET}"] += 1
             for each in calm:
                 self._singles(each)
             self._pairs(calm[0])

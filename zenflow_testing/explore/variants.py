@@ -7,6 +7,7 @@ is rejected, or its approval never comes (where `timeoutSeconds` ends the wait).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -29,6 +30,7 @@ from zenflow_testing.outcomes import (
 EXIT_CODE: Final = 1
 """How a step's container fails here."""
 
+_ALIKE: Final = "failing steps that differ from one that was tried in name and template only"
 _REJECTED: Final = ApprovalRefused(APPROVAL_DELAY, "rejected by zenflow explore")
 
 
@@ -90,12 +92,28 @@ class Variant:
 CALM: Final = Variant("calm", CalmOutcomes())
 
 
-def variants_of(plan: Plan) -> Iterator[Variant]:
-    """All of them, the calm one first, then by step in the order in which they run."""
+def variants_of(plan: Plan, left_out: Counter[str]) -> Iterator[Variant]:
+    """All of them, the calm one first, then by step in the order in which they run.
+
+    Of steps that differ in name and template only (the shards of a fan-out) the
+    first is tried; `left_out` counts the others.
+    """
     yield CALM
+    known: set[object] = set()
     for step in plan.steps:
-        if not never_runs(step):
+        likeness = _likeness(step)
+        if likeness in known:
+            left_out[_ALIKE] += 1
+        elif not never_runs(step):
+            known.add(likeness)
             yield from _failing(step)
+
+
+def _likeness(step: PlannedStep) -> object:
+    """What the life of a flow depends on when this step fails."""
+    when = None if step.when is None else step.when.source
+    fields = (step.segment, step.manual, step.upstream, step.downstream, when, step.retry, step.timeout)
+    return (*fields, step.continue_on_failure, step.reads, tuple(output.path for output in step.outputs))
 
 
 def _failing(step: PlannedStep) -> Iterator[Variant]:
