@@ -59,5 +59,6 @@ def described() -> dict[str, Any]:
         "cpu": models[0].partition(":")[2].strip() if models else "?",
         "memoryGiB": round(int(memory) / 2**20, 1),
         "kernel": os.uname().release,
-        "priority": os.nice(0),
+        "niceness": os.nice(0),
+        "realTime": os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR),
     }
