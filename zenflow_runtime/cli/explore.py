@@ -28,7 +28,7 @@ _EVERY_SECONDS: Final = 10.0
 
 _EPILOGUE: Final = """Examples:
   zenflow explore flow.yaml
-  zenflow explore flow.yaml --always "not (steps.deploy.phase == 'Running') or steps.approve.phase == 'Succeeded'"
+  zenflow explore flow.yaml --always "steps.deploy.attempts <= 1"
   zenflow explore flow.yaml --pairs 500 --write tests/"""
 
 
@@ -47,13 +47,13 @@ def register(app: App, terminal: Terminal) -> None:
         write: str | None = None,
         output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
     ) -> int:
-        """Try what goes wrong: every crash, lost event, stale read and refusal, one by one.
+        """Try each crash, lost event, stale read and refusal at each point.
 
         The flow is played without faults first, calmly and with each step failing;
         then again with one fault at each point of each of these lives. Every law of
         the engine is checked at each decision, and that the flow ends as it should.
         Exit code 0 if all held, 1 if something was broken (the smallest life that
-        breaks it is told), 2 if the flow or a property is invalid.
+        breaks it is told), 2 if the flow or a property is invalid, 130 after Ctrl-C.
 
         Parameters
         ----------
