@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from attrs import evolve, frozen
 
 from zenflow_core.observation import Gone, Refused, Seen
-from zenflow_core.reading import main_container, parse_attempt, read_flow_seen, read_job, read_sibling
+from zenflow_core.reading import JobIdentity, main_container, parse_attempt, read_flow_seen, read_job, read_sibling
 from zenflow_core.reasons import Instant
 from zenflow_core.spec import StepName
 from zenflow_core.state import JobRef
@@ -57,6 +57,10 @@ class _Known:
     def version(self) -> str:
         version: str = self.job["metadata"]["resourceVersion"]
         return version
+
+    def is_of(self, identity: JobIdentity) -> bool:
+        """Whether a Job that says this of itself is the one that is known."""
+        return (identity.flow_uid, identity.step, identity.attempt) == (self.flow_uid, self.step, self.attempt)
 
 
 class Book:
@@ -128,6 +132,11 @@ class Book:
         """A Job, as a list or a watch shows it."""
         identity = parse_attempt(job)
         uid = job["metadata"]["uid"]
+        known = self._known.get(uid)
+        if known is not None and (identity is None or not known.is_of(identity)):
+            # Somebody has taken its labels or its owner away: it is no attempt of ours any more, so ours is gone.
+            self.drop_job(uid)
+            return
         if identity is None or uid in self._gone:
             self._tell(self._groups.job_gone(uid))
             return
@@ -139,7 +148,6 @@ class Book:
             if seen is not None and not seen.live:
                 self._tell(self._groups.job_gone(uid))
             return
-        known = self._known.get(uid)
         if known is None or newer(job["metadata"]["resourceVersion"], known.version):
             self.learn(flow, identity.step, identity.attempt, job=job)
 

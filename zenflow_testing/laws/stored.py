@@ -41,14 +41,15 @@ class ClusterLaws:
             self._job(event)
 
     def _job(self, event: Event) -> None:
-        # As it was created: somebody may have taken the labels off since.
-        identity = self._known.get(event.uid) or parse_attempt(event.object)
+        said = parse_attempt(event.object)
+        identity = self._known.get(event.uid) or said
         if identity is None:
             return
         self._known[event.uid] = identity
         live = self._live.setdefault((identity.flow_uid, identity.step), set())
         attempt = (identity.flow_uid, identity.step, identity.attempt)
-        gone = event.type is EventType.DELETED
+        # Somebody has taken its labels or its owner away: it is no Job of the flow any more, and runs on for nobody.
+        gone = event.type is EventType.DELETED or said != identity
         if gone:
             self._there.pop(attempt, None)
         if gone or is_over(event.object.get("status") or {}) or "deletionTimestamp" in event.object["metadata"]:
@@ -72,8 +73,8 @@ class ClusterLaws:
         if "completionTime" in status:
             raise LawViolated("recorded", f"a Job of step {step} is created for a flow that has ended")
         if (row.get("phase"), row.get("attempt")) != ("Running", attempt):
-            said = f"{row.get('phase', 'nothing')}, attempt {row.get('attempt', 0)}"
-            raise LawViolated("recorded", f"attempt {attempt} of step {step} is created, stored is: {said}")
+            stored = f"{row.get('phase', 'nothing')}, attempt {row.get('attempt', 0)}"
+            raise LawViolated("recorded", f"attempt {attempt} of step {step} is created, stored is: {stored}")
 
 
 __all__ = ["ClusterLaws"]
