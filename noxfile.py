@@ -284,6 +284,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def soak(session: nox.Session) -> None:
+    """Lives under random faults for as long as asked: `nox -s soak -- --minutes 30`. A violation leaves a case file."""
+    install(session, ".[all]")
+    session.run("python", "-m", "zenflow_testing.faults.soak", *(session.posargs or ("--minutes", "10")))
+
+
+@nox.session(python=OLDEST, default=False)
 def bench_cluster(session: nox.Session) -> None:
     """Measure the operator on a real control plane; prints one JSON document. Not part of a bare `nox`, either."""
     install(session, ".[all]", groups=("tests",))

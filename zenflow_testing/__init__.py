@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from zenflow_testing.cluster import Cluster, ClusterLimits, Event, EventType, KubernetesVersion, Propagation
     from zenflow_testing.errors import ApiError
     from zenflow_testing.garbage import GarbageCollector
-    from zenflow_testing.laws import LawCheck, LawViolated
+    from zenflow_testing.laws import ClusterLaws, LawCheck, LawViolated
     from zenflow_testing.operator import Operator
     from zenflow_testing.outcomes import CalmOutcomes, Outcomes, Script, ScriptedOutcomes, SeededOutcomes
     from zenflow_testing.outcomes_file import read_outcomes
+    from zenflow_testing.plugin.loading import InvalidFlow
+    from zenflow_testing.plugin.subject import FlowUnderTest
     from zenflow_testing.simulation import Simulation, simulate
     from zenflow_testing.world import PodDetail, World
 
@@ -36,7 +38,9 @@ _HOMES = {
     "cluster": "Cluster ClusterLimits Event EventType KubernetesVersion Propagation",
     "errors": "ApiError",
     "garbage": "GarbageCollector",
-    "laws": "LawCheck LawViolated",
+    "laws": "ClusterLaws LawCheck LawViolated",
+    "plugin.loading": "InvalidFlow",
+    "plugin.subject": "FlowUnderTest",
     "operator": "Operator",
     "outcomes": "CalmOutcomes Outcomes Script ScriptedOutcomes SeededOutcomes",
     "outcomes_file": "read_outcomes",
@@ -49,10 +53,13 @@ __all__ = [
     "ApiError",
     "CalmOutcomes",
     "Cluster",
+    "ClusterLaws",
     "ClusterLimits",
     "Event",
     "EventType",
+    "FlowUnderTest",
     "GarbageCollector",
+    "InvalidFlow",
     "KubernetesVersion",
     "LawCheck",
     "LawViolated",
