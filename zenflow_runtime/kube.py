@@ -214,11 +214,11 @@ class Kube:
             raise failed(error) from error
         return answer
 
-    async def pages(self, kind: Kind, namespace: str | None = None, *, labels: str = "") -> AsyncGenerator[Page, None]:
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncGenerator[Page, None]:
         """A list, page by page; use it with `aclosing`. Every page has the version of the whole."""
-        query = {"limit": str(PAGE)}
-        if labels:
-            query["labelSelector"] = labels
+        query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
             try:
                 response = await self._bare.get(kind.path(namespace), params=query)
@@ -244,17 +244,61 @@ class Kube:
             raise failed(error) from error
         return found
 
-    async def list_all(self, kind: Kind, namespace: str | None = None, *, labels: str = "") -> list[Object]:
+    async def submit(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> Object:
+        """Create an object of which the server knows every field; else it refuses instead of dropping some."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._post(kind.path(namespace), body, query)
+
+    async def ask(self, path: str, body: Mapping[str, Any]) -> Object:
+        """The answer to a review, which is created and never stored."""
+        return await self._post(path, body, {})
+
+    async def _post(self, path: str, body: Mapping[str, Any], query: Mapping[str, str]) -> Object:
+        headers = {"content-type": "application/json"}
+        try:
+            response = await self._bare.request(
+                "POST", path, content=msgspec.json.encode(body), params=dict(query), headers=headers
+            )
+            if response.is_error:
+                raise _refusal(response, response.content)
+            answer: Object = msgspec.json.decode(response.content)
+        except REQUEST_ERRORS as error:
+            raise failed(error) from error
+        return answer
+
+    @asynccontextmanager
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of a text as they arrive, such as a log that is followed. There is no read timeout."""
+        timeout = httpx2.Timeout(REQUEST_SECONDS, read=None)
+        try:
+            async with self._bare.stream("GET", path, params=dict(query), timeout=timeout) as response:
+                if response.is_error:
+                    raise _refusal(response, await response.aread())
+                async with aclosing(_text_lines(response)) as found:
+                    yield found
+        except REQUEST_ERRORS as error:
+            raise failed(error) from error
+
+    async def list_all(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
         """All objects of a kind."""
         found: list[Object] = []
-        async with aclosing(self.pages(kind, namespace, labels=labels)) as pages:
+        async with aclosing(self.pages(kind, namespace, labels=labels, fields=fields)) as pages:
             async for page in pages:
                 found += page.items
         return found
 
     @asynccontextmanager
     async def watch(
-        self, kind: Kind, namespace: str | None = None, *, version: str, seconds: int, labels: str = ""
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        version: str,
+        seconds: int,
+        labels: str = "",
+        fields: str = "",
     ) -> AsyncIterator[AsyncIterator[list[WatchEvent]]]:
         """What changes from `version` on, in batches as they arrive, until the server ends it after `seconds`.
 
@@ -262,8 +306,7 @@ class Kube:
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
         query["timeoutSeconds"] = str(seconds)
-        if labels:
-            query["labelSelector"] = labels
+        query |= _selectors(labels, fields)
         timeout = httpx2.Timeout(REQUEST_SECONDS, read=None)
         try:
             async with self._bare.stream("GET", kind.path(namespace), params=query, timeout=timeout) as response:
@@ -283,6 +326,23 @@ class Kube:
 def _plain(found: Object) -> Object:
     """The object as in JSON: lightkube has a class of its own, and the core takes nothing that is only like a dict."""
     return dict(found)
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    named = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: text for name, text in named.items() if text}
+
+
+async def _text_lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
+    """Lines at line feeds only, as programs write them; the last one may have none."""
+    rest = b""
+    async with aclosing(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            *whole, rest = (rest + chunk).split(b"\n")
+            for each in whole:
+                yield each.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[list[WatchEvent], None]:
