@@ -45,7 +45,9 @@ NUDGE_TTL_SECONDS: Final = 2**31 - 1
 """The `ttlSecondsAfterFinished` of a nudge: 68 years, so it never fires."""
 
 TERMINATION_MESSAGE_BYTES: Final = 4096
-"""Where the kubelet cuts a container's termination message off."""
+"""Where the kubelet cuts a container's termination message off, if the Pod has no more than three (`message_bytes`)."""
+
+_POD_MESSAGE_BYTES: Final = 12 * 1024
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ACTIVE_POD_PHASES: Final = frozenset({"Pending", "Running", "Unknown"})
@@ -240,16 +242,27 @@ def main_container(pod_spec: Mapping[str, Any]) -> str:
     return names[0] if names else ""
 
 
+def message_bytes(pod_spec: Mapping[str, Any], *, added: int = 0) -> int:
+    """Where a kubelet cuts each termination message of this Pod off, with so many containers more than it says.
+
+    All of a Pod together have 12 KiB, in equal shares: four containers 3,072 bytes each (kubelet, `normalizeStatus`).
+    """
+    fields = ("containers", "initContainers", "ephemeralContainers")
+    containers = added + sum(len(pod_spec.get(field) or ()) for field in fields)
+    return min(TERMINATION_MESSAGE_BYTES, _POD_MESSAGE_BYTES // max(containers, 1))
+
+
 def termination_result(pods: Iterable[Mapping[str, Any]], container: str) -> Lookup:
     """Termination message of `container` in the Pod that Succeeded last; Absent says why there is none.
 
     It is looked for among the regular containers and, since artifacts make the
     main container an init container, among those too. A message that the
-    kubelet cut off at 4096 bytes is Absent: half a result is none. Of that
+    kubelet cut off (`message_bytes`) is Absent: half a result is none. Of that
     length exactly, one that is JSON with an end of its own (object, list, string) is whole.
     """
     latest: tuple[str, str, str] | None = None
     found: Mapping[str, Any] | None = None
+    limit = TERMINATION_MESSAGE_BYTES
     for pod in pods:
         status = pod.get("status") or _NOTHING
         if status.get("phase") != "Succeeded":
@@ -262,7 +275,7 @@ def termination_result(pods: Iterable[Mapping[str, Any]], container: str) -> Loo
             str(metadata.get("name") or ""),
         )
         if latest is None or order > latest:
-            latest, found = order, terminated
+            latest, found, limit = order, terminated, message_bytes(pod.get("spec") or _NOTHING)
     if latest is None:
         return Absent("the Job has no Succeeded Pod any more")
     if found is None:
@@ -270,18 +283,17 @@ def termination_result(pods: Iterable[Mapping[str, Any]], container: str) -> Loo
     message = found.get("message")
     if not message:
         return Absent(f"container {container} of Pod {latest[2]} left no termination message")
-    return _whole(str(message), f"container {container} of Pod {latest[2]}")
+    return _whole(str(message), f"container {container} of Pod {latest[2]}", limit=limit)
 
 
-def _whole(message: str, where: str) -> Lookup:
+def _whole(message: str, where: str, *, limit: int) -> Lookup:
     size = len(message.encode("utf-8", "surrogatepass"))
     # Where the cut went through a character, each of its bytes has become U+FFFD, which takes three.
     cut = len(message) - len(message.rstrip("\ufffd"))
     written = size - 2 * cut
-    if written > TERMINATION_MESSAGE_BYTES or (written == TERMINATION_MESSAGE_BYTES and not _closed_json(message)):
-        return Absent(
-            f"the termination message of {where} reaches the {TERMINATION_MESSAGE_BYTES} bytes at which it is cut off"
-        )
+    if written > limit or (written == limit and not _closed_json(message)):
+        shared = "" if limit == TERMINATION_MESSAGE_BYTES else ", its share of the Pod's 12 KiB"
+        return Absent(f"the termination message of {where} reaches the {limit} bytes at which it is cut off{shared}")
     return Present(message)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from zenflow_core.reading import TERMINATION_MESSAGE_BYTES, main_container
+from zenflow_core.reading import main_container, message_bytes
 from zenflow_testing.cluster import KubernetesVersion
 from zenflow_testing.kinds import Object
 
@@ -290,8 +290,10 @@ def terminated(pod_spec: Mapping[str, Any], status: Mapping[str, Any], end: PodE
     """Status of a Pod that has ended."""
     began = status.get("startTime", at)
     times = {"startedAt": began, "finishedAt": at}
-    final = _final(0 if end.transfer is not None else end.exit_code, end.message, reason=end.reason) | times
-    others = {"terminated": _final(end.exit_code if end.transfer is not None else 0, end.transfer or "") | times}
+    room = message_bytes(pod_spec)
+    final = _final(0 if end.transfer is not None else end.exit_code, end.message, room=room, reason=end.reason) | times
+    other = _final(end.exit_code if end.transfer is not None else 0, end.transfer or "", room=room)
+    others = {"terminated": other | times}
     done: dict[str, Any] = {
         "phase": "Failed" if end.exit_code else "Succeeded",
         "startTime": began,
@@ -304,13 +306,12 @@ def terminated(pod_spec: Mapping[str, Any], status: Mapping[str, Any], end: PodE
     return done
 
 
-def _final(exit_code: int, message: str, *, reason: str = "") -> dict[str, Any]:
-    """How a container ended, but for the times. A message beyond 4,096 bytes is cut off, as a kubelet does."""
+def _final(exit_code: int, message: str, *, room: int, reason: str = "") -> dict[str, Any]:
+    """How a container ended, but for the times. A message beyond `room` bytes is cut off, as a kubelet does."""
     ended: dict[str, Any] = {"exitCode": exit_code, "reason": reason or ("Error" if exit_code else "Completed")}
     if message:
         raw = message.encode("utf-8", "replace")
-        cut = len(raw) > TERMINATION_MESSAGE_BYTES
-        ended["message"] = raw[:TERMINATION_MESSAGE_BYTES].decode("utf-8", "replace") if cut else message
+        ended["message"] = raw[:room].decode("utf-8", "replace") if len(raw) > room else message
     return ended
 
 

@@ -348,10 +348,12 @@ def pod(
     phase: str = "Succeeded",
     finished: str = "10:04:00",
     field: str = "containerStatuses",
+    beside: int = 1,
 ) -> dict[str, Any]:
     terminated = {"exitCode": 0, "finishedAt": stamp(finished)} | ({} if message is None else {"message": message})
     return {
         "metadata": {"name": name, "creationTimestamp": stamp("10:00:00")},
+        "spec": {"containers": [{"name": container}], "initContainers": [{"name": f"i{i}"} for i in range(beside)]},
         "status": {
             "phase": phase,
             field: [
@@ -377,6 +379,8 @@ def sized(size: int, *, text: str = "x") -> str:
         pytest.param([pod("a", phase="Failed", finished="10:09:00"), pod("b")], "b", id="a failed Pod has no result"),
         pytest.param([pod(sized(4095))], sized(4095), id="4095 bytes are whole"),
         pytest.param([pod(json.dumps(sized(4094)))], json.dumps(sized(4094)), id="4096 bytes of JSON are whole"),
+        pytest.param([pod(sized(4095), beside=2)], sized(4095), id="three containers have the whole length each"),
+        pytest.param([pod(sized(3071), beside=3)], sized(3071), id="four containers have 3072 bytes each"),
     ],
 )
 def test_a_result_is_found(given_pods: list[dict[str, Any]], result: str) -> None:
@@ -398,6 +402,9 @@ def test_a_result_is_found(given_pods: list[dict[str, Any]], result: str) -> Non
         pytest.param([pod(sized(2048, text="é"))], "cut off", id="bytes are counted, not characters"),
         pytest.param([pod(sized(4094) + "\ufffd\ufffd")], "cut off", id="cut off within a character"),
         pytest.param([pod("[" * 4096)], "cut off", id="nesting without an end"),
+        pytest.param(
+            [pod(sized(3072), beside=3)], "3072 bytes at which it is cut off, its share of", id="one of four containers"
+        ),
     ],
 )
 def test_a_result_is_absent(given_pods: list[dict[str, Any]], why: str) -> None:

@@ -16,7 +16,7 @@ from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
 from zenflow_core.checks.templates import where_used
 from zenflow_core.limits import INT64_MAX
 from zenflow_core.quantities import parse_quantity
-from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
+from zenflow_core.reading import message_bytes
 from zenflow_core.spec import InputArtifact, KeySelector, OutputArtifact, S3Location
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -52,22 +52,24 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
         if output.artifact_gc is not None and not (output.s3 is not None and output.s3.key.endswith("/")):
             what = "only a directory of S3 holds nothing but this flow's artifacts, so that it can be removed"
             report.add("ZF714", f"{where}.artifactGC", what, "let s3.key end in '/', or remove artifactGC")
+    pod = mapping(mapping(mapping(carrier.job, "spec"), "template"), "spec") if carrier.job is not None else {}
     if outputs:
-        _check_report(outputs, step.name, f"{path}.outputs.artifacts", report)
+        # Whether `zenflow-inputs` is there can depend on where an upstream step has stored what is wanted.
+        room = message_bytes(pod, added=2 if inputs else 1)
+        _check_report(outputs, step.name, f"{path}.outputs.artifacts", report, room=room)
     if carrier.job is not None:
-        pod = mapping(mapping(mapping(carrier.job, "spec"), "template"), "spec")
         for obstacle in artifact_obstacles(pod, inputs=inputs, outputs=outputs):
             place, within = where_used(step, path, f"spec.{obstacle.path}")
             report.add("ZF708", place, within + obstacle.what, obstacle.fix)
 
 
-def _check_report(outputs: tuple[OutputArtifact, ...], step: str, path: str, report: Report) -> None:
+def _check_report(outputs: tuple[OutputArtifact, ...], step: str, path: str, report: Report, *, room: int) -> None:
     """What the Pod will say about its artifacts has to fit into one termination message."""
     size = largest_report({made.name: longest_location(made, step=step) for made in outputs})
-    if size > TERMINATION_MESSAGE_BYTES:
+    if size > room:
         what = (
             f"the report on {len(outputs)} artifacts may have {size} bytes with their names and locations, "
-            f"a termination message has {TERMINATION_MESSAGE_BYTES}"
+            f"a termination message of this Pod has {room}"
         )
         report.add("ZF711", path, what, "put several files into one directory and make that the artifact")
 
