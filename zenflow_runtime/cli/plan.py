@@ -18,21 +18,7 @@ from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.flows import read_runnable
 from zenflow_runtime.cli.reports import to_json
 from zenflow_runtime.cli.terminal import Terminal, wrapped
-
-_DEPTH = 14
-"""Levels of the tree that are indented; deeper ones stay at this column."""
-
-
-@frozen
-class Unit:
-    """A step, or a family of steps of one wave that a reader sees as one."""
-
-    steps: tuple[PlannedStep, ...]
-    wave: int
-
-    @property
-    def label(self) -> str:
-        return told([step.name for step in self.steps], width=0)
+from zenflow_runtime.cli.trees import Unit, placed
 
 
 def plan(
@@ -212,38 +198,17 @@ def _wave_lines(plan: Plan, units: list[Unit], columns: int) -> Iterator[Line]:
 
 
 def _tree_lines(plan: Plan, units: list[Unit], columns: int) -> Iterator[Line]:
-    """Each unit once, below the last of those it waits for; the others are named beside it."""
-    place = {step.rank: index for index, unit in enumerate(units) for step in unit.steps}
-    children: dict[int, list[int]] = {}
-    others: dict[int, list[int]] = {}
-    for index, unit in enumerate(units):
-        before = sorted({place[rank] for step in unit.steps for rank in step.upstream})
-        parent = before[-1] if before else -1
-        children.setdefault(parent, []).append(index)
-        others[index] = before[:-1]
-    # An explicit stack: a chain may be 10,000 steps long.
-    stack = [(index, "", not later) for index, later in _backwards(children.get(-1, []))]
-    while stack:
-        index, indent, is_last = stack.pop()
-        unit = units[index]
-        shown = f"{indent}{'└─ ' if is_last else '├─ '}{unit.label}"
-        notes = _notes(plan, unit, [units[other] for other in others[index]])
-        room = columns - cells(shown) - 2
+    for place in placed(units):
+        notes = _notes(plan, place.unit, place.others)
+        room = columns - cells(place.lead) - cells(place.unit.label) - 2
         yield line(
-            Span(shown[: len(indent) + 3], Style.DIM),
-            unit.label,
+            Span(place.lead, Style.DIM),
+            place.unit.label,
             Span(f"  {cut(notes, room)}" if notes and room > 8 else "", Style.DIM),
         )
-        deeper = indent + ("   " if is_last else "│  ") if len(indent) < 3 * _DEPTH else indent
-        stack += [(child, deeper, not later) for child, later in _backwards(children.get(index, []))]
 
 
-def _backwards(indexes: list[int]) -> list[tuple[int, bool]]:
-    """From the last to the first, with whether another one follows it."""
-    return [(index, at < len(indexes) - 1) for at, index in reversed(list(enumerate(indexes)))]
-
-
-def _notes(plan: Plan, unit: Unit, others: list[Unit]) -> str:
+def _notes(plan: Plan, unit: Unit, others: Sequence[Unit]) -> str:
     step = unit.steps[0]
     notes = []
     if step.rank >= plan.main and not step.upstream:
