@@ -49,6 +49,8 @@ class Answered:
     """Seconds spent waiting for its turn."""
     seconds: float = field(default=0.0, kw_only=True)
     """Seconds until the answer's head was there."""
+    date: str = field(default="", kw_only=True)
+    """The server's clock, as its answer says it."""
 
 
 def ask_of(method: str, path: str, *, watch: bool = False) -> Ask:
@@ -122,14 +124,14 @@ class Door(httpx2.AsyncBaseTransport):
             waited = await self._bucket.take(urgent=ask.verb == "delete")
         # What is saved on the way costs both ends more to pack: an answer to a status write can be half a megabyte.
         request.headers["accept-encoding"] = "identity"
-        code, begun = NO_ANSWER, anyio.current_time()
+        code, date, begun = NO_ANSWER, "", anyio.current_time()
         try:
             response = await self._inner.handle_async_request(request)
-            code = response.status_code
+            code, date = response.status_code, response.headers.get("date", "")
             return await _readable(response)
         finally:
             if self._told is not None:
-                self._told(Answered(ask, code, waited, seconds=anyio.current_time() - begun))
+                self._told(Answered(ask, code, waited, seconds=anyio.current_time() - begun, date=date))
 
     async def aclose(self) -> None:
         """Close the transport behind it."""

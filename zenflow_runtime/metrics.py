@@ -69,6 +69,7 @@ class State:
     busy: Callable[[], int] = field(default=lambda: 0)
     leading: Callable[[], bool] = field(default=lambda: False)
     watches: Callable[[], Iterable[Watching]] = field(default=lambda: ())
+    clock_skew: Callable[[], float] = field(default=lambda: 0.0)
 
 
 class Metrics:
@@ -217,6 +218,8 @@ class _Gauges(Collector):
         yield _single("queue_depth", "Flows that wait for a worker.", self._state.queue_depth())
         yield _single("workers_busy", "Decisions that are being carried out.", self._state.busy())
         yield _single("leader", "1 if this process leads.", int(self._state.leading()))
+        ahead = "How far this clock is ahead of the API server's; up to 5 s is 0."
+        yield _single("clock_skew_seconds", ahead, self._state.clock_skew())
         listed = GaugeMetricFamily("zen_flow_watch_list_age_seconds", "Since the last list.", labels=["kind"])
         heard = GaugeMetricFamily("zen_flow_watch_silence_seconds", "Since the server said anything.", labels=["kind"])
         for watch in self._state.watches():

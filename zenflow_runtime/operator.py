@@ -19,7 +19,7 @@ from lightkube.config.kubeconfig import SingleConfig
 
 from zenflow_core.names import LABEL_MANAGED_BY, MANAGED_BY
 from zenflow_runtime.clock import Clock, WallClock
-from zenflow_runtime.door import DELETES_SHARE, Door, TokenBucket
+from zenflow_runtime.door import DELETES_SHARE, Answered, Door, TokenBucket
 from zenflow_runtime.events import EventMode, Recorder
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.kube import FLOW, JOB, POD, Kube, Object, WatchEvent
@@ -29,6 +29,7 @@ from zenflow_runtime.metrics import Metrics, State, Watching
 from zenflow_runtime.queue import WorkQueue
 from zenflow_runtime.reflect import Reflector, Watched
 from zenflow_runtime.settings import ElectionMode, Settings
+from zenflow_runtime.skew import ClockSkew
 from zenflow_runtime.sweeping import Sweeper
 from zenflow_runtime.web import Health
 from zenflow_runtime.worker import Pace, Watcher, Witness, Worker
@@ -142,7 +143,8 @@ class Operator:
         self.metrics = Metrics()
         self._clock: Clock = clock or WallClock()
         bucket = TokenBucket(settings.qps, settings.burst, reserve=math.ceil(settings.burst * DELETES_SHARE))
-        self.kube = Kube(config, Door(transport, bucket=bucket, told=self.metrics.answered))
+        self.skew = ClockSkew(self._clock)
+        self.kube = Kube(config, Door(transport, bucket=bucket, told=self._answered))
         self.queue = WorkQueue()
         self.ledger = Ledger(self._clock, woken=self._woken)
         self.events: Recorder | None = None
@@ -186,8 +188,13 @@ class Operator:
                 busy=lambda: self.queue.busy,
                 leading=self.leads,
                 watches=self._watching,
+                clock_skew=lambda: self.skew.seconds,
             )
         )
+
+    def _answered(self, request: Answered) -> None:
+        self.metrics.answered(request)
+        self.skew.saw(request.date)
 
     def _reflectors(self) -> Iterable[Reflector]:
         namespace = self.settings.watch_namespace or None
