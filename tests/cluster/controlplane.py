@@ -190,6 +190,13 @@ def _audited(entry: dict[str, Any]) -> Audited:
     )
 
 
+def command_of(binary: Path, folder: Path, *, jobflow_crd: Path = JOBFLOW_CRD) -> list[str | Path]:
+    """What starts a control plane in a folder."""
+    command: list[str | Path] = [binary, "control-plane", "--dir", folder, "--until-stdin-ends"]
+    command += ["--audit-policy", HERE / "audit-policy.yaml"]
+    return [*command, "--crd", HERE / "crds.yaml", "--crd", jobflow_crd]
+
+
 @contextmanager
 def control_plane(
     binary: Path,
@@ -203,16 +210,9 @@ def control_plane(
 
     `prefix` is a command that runs another one, such as `nsenter`.
     """
-    crds = [HERE / "crds.yaml", jobflow_crd]
     folder.mkdir(parents=True, exist_ok=True)
     control = started(
-        [
-            *prefix,
-            *(binary, "control-plane", "--dir", folder, "--until-stdin-ends"),
-            *("--audit-policy", HERE / "audit-policy.yaml"),
-            *(part for crd in crds for part in ("--crd", crd)),
-            *arguments,
-        ],
+        [*prefix, *command_of(binary, folder, jobflow_crd=jobflow_crd), *arguments],
         folder / "control-plane.log",
         ready=folder / "ready",
     )

@@ -36,7 +36,8 @@ const (
 	loopback     = "127.0.0.1"
 	podRange     = "10.244.0.0/16"
 	serviceRange = "10.96.0.0/16"
-	firstService = "10.96.0.1" // the address of the Service `kubernetes`
+	firstService = "10.96.0.1"    // the address of the Service `kubernetes`
+	whole        = "pki-is-whole" // the file that says so
 	poll         = 25 * time.Millisecond
 	patience     = 60 * time.Second
 )
@@ -51,9 +52,9 @@ func (t *texts) Set(text string) error { *t = append(*t, text); return nil }
 func controlPlane(args []string) error {
 	began := time.Now()
 	flags := flag.NewFlagSet("control-plane", flag.ExitOnError)
-	folder := flags.String("dir", "", "an empty folder for state, certificates, kubeconfig files and the audit log (required)")
+	folder := flags.String("dir", "", "a folder for state, certificates, kubeconfig files and the audit log: empty, or that of a control plane that has ended, to go on with (required)")
 	address := flags.String("address", loopback, "address that the API server listens on; other than loopback, Pods reach it as the Service kubernetes")
-	port := flags.Int("port", 0, "port of the API server; 0: a free one")
+	port := flags.Int("port", 0, "port of the API server; 0: a free one; to go on, the same as before")
 	node := flags.String("node", "", "name of a real node at that address, for which DIR/kubelet.kubeconfig and its certificates are written")
 	auditPolicy := flags.String("audit-policy", "", "audit policy file; the log is DIR/audit.log")
 	controllers := flags.String("controllers", "", "--controllers of kube-controller-manager; by default all, but without --node not the one that a fake node would have to satisfy")
@@ -242,9 +243,13 @@ func eventually(ctx context.Context, ended <-chan error, what string, holds func
 func kubeconfigIn(folder, user string) string { return filepath.Join(folder, user+".kubeconfig") }
 
 // identities writes the certificates, and a kubeconfig for each client: the administrator, and the components that a
-// cluster gives names and roles of their own.
+// cluster gives names and roles of their own. Those of a control plane that has ended stay: clients keep what they have.
 func identities(folder, server, address, node string) (*authority, error) {
-	a, err := newAuthority(filepath.Join(folder, "pki"))
+	pki := filepath.Join(folder, "pki")
+	if _, err := os.Stat(filepath.Join(folder, whole)); err == nil {
+		return &authority{folder: pki}, nil
+	}
+	a, err := newAuthority(pki)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +288,7 @@ func identities(folder, server, address, node string) (*authority, error) {
 			return nil, err
 		}
 	}
-	return a, nil
+	return a, os.WriteFile(filepath.Join(folder, whole), nil, 0o644)
 }
 
 // startEtcd runs one member that elects itself at once and never waits for the disk: its data ends with the test.

@@ -11,11 +11,12 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// define creates each CustomResourceDefinition of a YAML file and waits until it is served.
+// define creates each CustomResourceDefinition of a YAML file, if there is none yet, and waits until it is served.
 func define(ctx context.Context, client apiextensions.Interface, file string) error {
 	source, err := os.Open(file)
 	if err != nil {
@@ -33,7 +34,7 @@ func define(ctx context.Context, client apiextensions.Interface, file string) er
 		if wanted.Kind != "CustomResourceDefinition" {
 			continue // an empty document, or one of another kind
 		}
-		if _, err := definitions.Create(ctx, &wanted, metav1.CreateOptions{}); err != nil {
+		if _, err := definitions.Create(ctx, &wanted, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		for deadline := time.Now().Add(patience); ; time.Sleep(poll) {

@@ -35,6 +35,8 @@ const (
 	messageBytes = 4096 // a kubelet keeps no more of a termination message
 	terminated   = 143  // 128 + SIGTERM
 	killed       = 137  // 128 + SIGKILL
+
+	again = 100 * time.Millisecond // until a request is made again that nobody could answer
 )
 
 // A kubelet is the fake of one node. Each Pod is a goroutine that sleeps and writes statuses.
@@ -244,7 +246,7 @@ func (k *kubelet) stop(ctx context.Context, pod *corev1.Pod, run run) error {
 // remove says that nothing of the Pod is left on the node: only then may it go from the API.
 func (k *kubelet) remove(ctx context.Context, pod *corev1.Pod) error {
 	none := int64(0)
-	return k.asked(func() error {
+	return k.asked(ctx, func() error {
 		err := k.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 			GracePeriodSeconds: &none, Preconditions: &metav1.Preconditions{UID: &pod.UID},
 		})
@@ -261,7 +263,7 @@ func (k *kubelet) write(ctx context.Context, pod *corev1.Pod, status corev1.PodS
 	if err != nil {
 		return err
 	}
-	return k.asked(func() error {
+	return k.asked(ctx, func() error {
 		_, err := k.client.CoreV1().Pods(pod.Namespace).Patch(
 			ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
@@ -271,11 +273,30 @@ func (k *kubelet) write(ctx context.Context, pod *corev1.Pod, status corev1.PodS
 	})
 }
 
-func (k *kubelet) asked(request func() error) error {
-	began := time.Now()
-	err := request()
-	k.diary.answered(time.Since(began))
-	return err
+// asked makes a request until it is answered by more than trouble that passes: a kubelet outlives its API server.
+func (k *kubelet) asked(ctx context.Context, request func() error) error {
+	for {
+		began := time.Now()
+		err := request()
+		k.diary.answered(time.Since(began))
+		if err == nil || !passes(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(again):
+		}
+	}
+}
+
+// passes says whether an error is that of a server that is away, or not ready yet.
+func passes(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return true
+	}
+	return answer.Status().Code >= 500 || apierrors.IsTooManyRequests(err)
 }
 
 // plan reads from the annotations how the next run of a Pod goes, and takes its number in the series.

@@ -1,0 +1,1 @@
+"""Faults for real: processes that die, a server that goes away, a wire that lies. Phases of a run are in `phases`."""
