@@ -63,7 +63,7 @@ class Server:
 
 
 @contextmanager
-def serving(reply: Reply, *, behind: int | None = None, context: Any = None) -> Iterator[Server]:
+def serving(reply: Reply, *, behind: int | None = None, context: Any = None, listens: str = HOST) -> Iterator[Server]:
     """A web server that answers as `reply` says, and passes on to the port `behind` what that leaves."""
     server = Server(0, reply)
 
@@ -111,7 +111,7 @@ def serving(reply: Reply, *, behind: int | None = None, context: Any = None) -> 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that hangs up is part of the play."""
 
-    with Quiet((HOST, 0), Handler) as httpd:
+    with Quiet((listens, 0), Handler) as httpd:
         if context is not None:
             httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
         server.port = httpd.server_address[1]
@@ -144,13 +144,13 @@ def _passed_on(asked: Asked, port: int) -> Answer:
 
 
 @contextmanager
-def s3_server() -> Iterator[int]:
+def s3_server(listens: str = HOST) -> Iterator[int]:
     """moto's S3 in a process of its own; its port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)],
+        [sys.executable, "-m", "moto.server", "-H", listens, "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import lightkube
@@ -43,15 +43,22 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     assert {each.use for each in requests if not each.allowed and not each.user.startswith(lacking)} == set()
 
 
-@pytest.fixture
-def namespace(plane: ControlPlane) -> Iterator[str]:
-    """A namespace for one test, in which Pods can run. It is deleted, but not waited for, at the end."""
+@contextmanager
+def fresh_namespace(plane: ControlPlane, *, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A new namespace in which Pods can run. It is deleted, but not waited for, at the end."""
     name = f"test-{next(_numbers)}"
     with closing(plane.client()) as client:
-        client.create(Namespace(metadata=ObjectMeta(name=name)))
+        client.create(Namespace(metadata=ObjectMeta(name=name, labels=dict(labels or {}))))
         eventually(lambda: _has_account(client, name), f"the ServiceAccount of namespace {name}")
         yield name
         client.delete(Namespace, name)
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> Iterator[str]:
+    """A namespace for one test."""
+    with fresh_namespace(plane) as name:
+        yield name
 
 
 def _has_account(client: lightkube.Client, namespace: str) -> bool:

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import lightkube
 import pytest
+import yaml
 from attrs import frozen
 
+from tests.artifacts.servers import s3_server
 from tests.cluster.build import built
-from tests.cluster.conftest import client, namespace
+from tests.cluster.conftest import client, fresh_namespace, namespace
 from tests.cluster.controlplane import ControlPlane
+from tests.node.flows import Home
 from tests.node.images import busybox, pause
-from tests.node.realnode import RealNode, real_node
+from tests.node.realnode import NODE, RealNode, real_node
+from tests.node.stores import EVERYWHERE, Store
 from tools.image import build as image
 
 __all__ = ["client", "namespace"]
@@ -31,6 +36,7 @@ __all__ = ["client", "namespace"]
 VARIABLE: Final = "ZENFLOW_NODE"
 IMAGE: Final = os.environ.get("ZENFLOW_IMAGE", "localhost/zenflow:test")
 SYSTEM: Final = "zenflow-system"
+VOLUMES: Final = 16
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -43,7 +49,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
     archives = [busybox(folder / "busybox.tar"), pause(folder / "pause.tar")]
     wheel = image.make_wheel(folder)
     archives.append(image.build(ARCHITECTURES[os.uname().machine], folder, wheel=wheel, name=IMAGE))
-    with real_node(built(), folder / "run", images=archives) as running:
+    audit = ("--audit-policy", str(Path(__file__).with_name("audit-policy.yaml")))
+    with real_node(built(), folder / "run", images=archives, arguments=audit) as running:
         yield running
 
 
@@ -84,9 +91,10 @@ def kubectl(plane: ControlPlane) -> Kubectl:
 @pytest.fixture(scope="session")
 def installed(kubectl: Kubectl) -> Kubectl:
     """The operator runs in the cluster, installed by `zenflow manifests | kubectl apply -f -`."""
-    command = ["zenflow", "manifests", "--image", IMAGE]
-    manifests = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    kubectl("apply", "-f", "-", given=manifests)
+    program = Path(sys.executable).with_name("zenflow")
+    manifests = subprocess.run([program, "manifests", "--image", IMAGE], capture_output=True, text=True, check=True)
+    made = manifests.stdout.replace("- --metrics-addr", f"- --artifact-image={IMAGE}\n        - --metrics-addr")
+    kubectl("apply", "-f", "-", given=made)
     kubectl("rollout", "status", "deployment/zenflow-controller", "--timeout=120s", namespace=SYSTEM)
     return kubectl
 
@@ -96,3 +104,43 @@ def admin(plane: ControlPlane) -> Iterator[lightkube.Client]:
     """An administrator's client for things without a namespace."""
     with closing(plane.client()) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def home(plane: ControlPlane, installed: Kubectl) -> Iterator[Home]:
+    """A namespace for all flows of one file, which run side by side."""
+    with fresh_namespace(plane) as name, closing(plane.client(name)) as client:
+        yield Home(client, name)
+
+
+@pytest.fixture(scope="session")
+def store(node: RealNode) -> Iterator[Store]:
+    """An S3 server on this machine, where Pods reach it."""
+    with s3_server(EVERYWHERE) as port:
+        yield Store(node.machine, port)
+
+
+@pytest.fixture(scope="session")
+def volumes(node: RealNode, kubectl: Kubectl) -> None:
+    """Volumes for whoever claims some: folders of this machine, as a cluster without a provisioner has them."""
+    made = [volume(number, node.folder) for number in range(1, VOLUMES + 1)]
+    kubectl("apply", "-f", "-", given=yaml.safe_dump_all(made))
+
+
+def volume(number: int, folder: Path) -> dict[str, Any]:
+    """A volume of root's, which nobody else may write to until a Pod asks for a group (`local` does that)."""
+    path = folder / f"volume-{number}"
+    path.mkdir(exist_ok=True)
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"volume-{number}"},
+        "spec": {
+            "capacity": {"storage": "200Gi"},
+            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": str(path)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+        },
+    }

@@ -78,6 +78,7 @@ def real_node(
         stack.enter_context(_alone())
         clear_leftovers()
         _network()
+        stack.callback(_unmount, folder)
         stack.callback(clear_leftovers)
         containerd = _containerd(folder)
         stack.callback(_stop, containerd)
@@ -145,6 +146,14 @@ def clear_leftovers() -> None:
                 found.rmdir()
         with suppress(OSError):
             top.rmdir()
+
+
+def _unmount(folder: Path) -> None:
+    """Take off what kubelet and containerd have mounted in their folders, so that these can be removed."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    for at in reversed(mounted):
+        if at.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", at], capture_output=True, check=False)
 
 
 def _daemon(folder: Path, name: str, *command: str | Path) -> Running:

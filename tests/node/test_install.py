@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightkube
 import pytest
 import yaml
 
-from tests.cluster.controlplane import JobFlow, Pod, eventually
+from tests.cluster.controlplane import Pod, eventually
 from tests.cluster.operators import EXAMPLES, ended, phases, rows
 from tests.node.conftest import SYSTEM, Kubectl
-
-BUSYBOX = "busybox:1.35"
-
-
-def a_step(name: str, *after: str, command: str, **fields: Any) -> dict[str, Any]:
-    """A step whose container runs a line of shell."""
-    container = {"name": "main", "image": BUSYBOX, "command": ["sh", "-c", command]}
-    pod = {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}}
-    template = {"spec": {"backoffLimit": 0, "template": pod}}
-    return {"name": name, **({"dependencies": list(after)} if after else {}), "template": template, **fields}
-
-
-def a_flow(name: str, *steps: dict[str, Any], **spec: Any) -> Any:
-    """A flow of these steps."""
-    return JobFlow.from_dict({"metadata": {"name": name}, "spec": {"steps": list(steps), **spec}})
+from tests.node.flows import BUSYBOX, a_flow, a_step
 
 
 @pytest.mark.usefixtures("installed")
