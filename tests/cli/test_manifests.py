@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections import Counter
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Zenflow
+from zenflow_core.settings import ArtifactClaim
 from zenflow_runtime.access import ACCESS
-from zenflow_runtime.installing import EAGER, LEASE, NAME, NAMESPACE, Installation, Part, arguments
+from zenflow_runtime.installing import EAGER, IMAGE, LEASE, NAME, NAMESPACE, Artifacts, Installation, Part, arguments
 from zenflow_runtime.leader import LEASE_NAME
-from zenflow_runtime.settings import Settings, read_settings
+from zenflow_runtime.settings import Nonsense, Settings, read_settings
 
 
 def printed(zenflow: Zenflow, *args: str) -> list[dict[str, Any]]:
@@ -154,6 +156,17 @@ def test_labels_select_the_pod(zenflow: Zenflow) -> None:
         pytest.param(("--image", "zen flow"), "--image: 'zen flow'", id="an image with a blank"),
         pytest.param(("--replicas", "0"), "--replicas: found 0", id="no replica"),
         pytest.param(("--namespaced", "ci", "--namespace", "ci"), "exclude each other", id="two places"),
+        pytest.param(("--artifact-image", "a b"), "--artifact-image: 'a b'", id="an artifact image with a blank"),
+        pytest.param(("--artifact-claim-size", "0"), "--artifact-claim-size: '0'", id="a claim of nothing"),
+        pytest.param(("--artifact-storage-class", "A"), "--artifact-storage-class: 'A'", id="a class with capitals"),
+        pytest.param(("--no-artifacts", "--artifact-image", "a"), "leave out --no-artifacts", id="artifacts and none"),
+        pytest.param(("--priority-class", "Top!"), "--priority-class: 'Top!'", id="a priority that is no name"),
+        pytest.param(("--api-server", "10.0.0.1/32:6443"), "add --network-policy", id="a server, but no policy"),
+        pytest.param(("--network-policy", "--no-operator"), "exclude each other", id="a policy about nobody"),
+        *(
+            pytest.param(("--network-policy", "--api-server", each), f"--api-server: {each!r}", id=f"the server {each}")
+            for each in ("10.0.0.1:6443", "10.0.0.1/32", "10.0.0.1/32:0", "10.0.0.1/8:443", "api.example.com/1:443")
+        ),
     ],
 )
 def test_what_cannot_be_meant(zenflow: Zenflow, options: tuple[str, ...], said: str) -> None:
@@ -167,6 +180,106 @@ def test_the_operator_reads_its_arguments() -> None:
     whole = Installation(parts=frozenset(Part), only="ci", without=frozenset({EAGER}), replicas=2)
     settings = read_settings(arguments(whole), {})
     assert (settings.port, settings.watch_namespace, settings.eager_completion) == (8080, "ci", False)
+
+
+def args_of(objects: list[dict[str, Any]]) -> list[str]:
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(container["args"], list)
+    return container["args"]
+
+
+@pytest.mark.parametrize(
+    ("options", "image", "claim"),
+    [
+        pytest.param((), IMAGE, ArtifactClaim(), id="its own image moves artifacts"),
+        pytest.param(("--image", "r/z:2"), "r/z:2", ArtifactClaim(), id="its own image, whatever it is called"),
+        pytest.param(("--artifact-image", "r/a:3"), "r/a:3", ArtifactClaim(), id="another image"),
+        pytest.param(("--no-artifacts",), None, ArtifactClaim(), id="nothing moves artifacts"),
+        pytest.param(
+            ("--artifact-claim-size=9Gi", "--artifact-storage-class=fast", "--artifact-access-mode=ReadWriteMany"),
+            IMAGE,
+            ArtifactClaim("9Gi", "fast", access_mode="ReadWriteMany"),
+            id="a claim of one's own kind",
+        ),
+    ],
+)
+def test_how_artifacts_are_moved(
+    zenflow: Zenflow, options: tuple[str, ...], image: str | None, claim: ArtifactClaim
+) -> None:
+    flows = read_settings(args_of(printed(zenflow, *options)), {}).flows
+    assert (flows.artifact_image, flows.artifact_claim) == (image, claim)
+
+
+@pytest.mark.parametrize("size", ["1Gi", "10G", "1.5Ti", "0", "1Xi", "-1Gi", "1e3", "00Gi", " 1Gi"])
+def test_a_size_that_is_printed_is_a_size_that_the_operator_reads(size: str) -> None:
+    try:
+        read_settings([f"--artifact-claim-size={size}"], {})
+        understood = True
+    except Nonsense:
+        understood = False
+    assert (Installation(artifacts=Artifacts(claim_size=size)).wrong() == "") is understood
+
+
+def test_a_priority_only_if_asked_for(zenflow: Zenflow) -> None:
+    def pod(*options: str) -> Any:
+        return one(printed(zenflow, *options), "Deployment")["spec"]["template"]["spec"]
+
+    assert "priorityClassName" not in pod()
+    assert pod("--priority-class", "system-cluster-critical")["priorityClassName"] == "system-cluster-critical"
+
+
+def test_a_broken_operator_does_not_hold_up_a_drain(zenflow: Zenflow) -> None:
+    budget = one(printed(zenflow, "--replicas", "2"), "PodDisruptionBudget")
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def passes(policy: dict[str, Any], way: str, protocol: str, port: int, address: str) -> bool:
+    """Whether a policy lets a connection through, read as the API says: any rule, whose peers and ports both fit."""
+
+    def fits(rule: dict[str, Any]) -> bool:
+        assert set(rule) <= {"ports", "to"}, "a rule of a kind that this does not read"
+        near = "to" not in rule or any(
+            ip_address(address) in ip_network(each["ipBlock"]["cidr"]) for each in rule["to"]
+        )
+        return near and {"protocol": protocol, "port": port} in rule["ports"]
+
+    assert way.capitalize() in policy["policyTypes"], "what is not named is not limited at all"
+    return any(map(fits, policy[way]))
+
+
+@pytest.mark.parametrize(
+    ("options", "way", "protocol", "port", "address", "let"),
+    [
+        pytest.param((), "ingress", "TCP", 8080, "10.1.1.1", True, id="probes of the kubelet and Prometheus"),
+        pytest.param((), "ingress", "TCP", 9443, "10.1.1.1", False, id="nobody asks a webhook that is not there"),
+        pytest.param(("--webhook",), "ingress", "TCP", 9443, "10.1.1.1", True, id="the API server asks the webhook"),
+        pytest.param((), "ingress", "TCP", 22, "10.1.1.1", False, id="nothing else comes in"),
+        pytest.param((), "egress", "TCP", 443, "10.96.0.1", True, id="the API server's Service"),
+        pytest.param((), "egress", "TCP", 6443, "192.0.2.7", True, id="the API server itself"),
+        pytest.param((), "egress", "UDP", 53, "10.96.0.10", True, id="names"),
+        pytest.param((), "egress", "TCP", 5432, "10.1.1.1", False, id="no database"),
+        pytest.param((), "egress", "TCP", 80, "169.254.169.254", False, id="no metadata of the cloud"),
+        pytest.param(
+            ("--api-server=192.0.2.7/32:8443",), "egress", "TCP", 8443, "192.0.2.7", True, id="a server that is named"
+        ),
+        pytest.param(
+            ("--api-server=192.0.2.7/32:8443",), "egress", "TCP", 8443, "192.0.2.8", False, id="not its neighbour"
+        ),
+        pytest.param(
+            ("--api-server=192.0.2.7/32:8443",), "egress", "TCP", 443, "192.0.2.7", False, id="no other port of it"
+        ),
+        pytest.param(
+            ("--api-server=2001:db8::/64:443",), "egress", "TCP", 443, "2001:db8::5", True, id="an address of IPv6"
+        ),
+    ],
+)
+def test_with_whom_the_operator_may_speak(
+    zenflow: Zenflow, options: tuple[str, ...], way: str, protocol: str, port: int, address: str, let: bool
+) -> None:
+    objects = printed(zenflow, "--network-policy", *options)
+    policy = one(objects, "NetworkPolicy")["spec"]
+    assert policy["podSelector"]["matchLabels"] == one(objects, "Deployment")["spec"]["selector"]["matchLabels"]
+    assert passes(policy, way, protocol, port, address) is let
 
 
 def test_the_help_has_examples_and_fits(zenflow: Zenflow) -> None:

@@ -20,7 +20,7 @@ from zenflow_runtime.installing import NAME, Installation, Manifest, manifests
 HOME: Final = "zenflow-operator"
 """Where the operators of all tests live that do not ask for a place of their own."""
 
-EVERYWHERE: Final = Installation(namespace=HOME)
+EVERYWHERE: Final = Installation(namespace=HOME, artifacts=None)
 TOKEN_SECONDS: Final = 7200
 
 LACKING: Final = "lacking-"

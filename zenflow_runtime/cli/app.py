@@ -256,6 +256,14 @@ def make_app(terminal: Terminal) -> App:
         webhook: Annotated[bool, Parameter(negative=())] = False,
         webhook_ca_bundle: str | None = None,
         webhook_failure_policy: Literal["Ignore", "Fail"] | None = None,
+        artifacts: bool = True,
+        artifact_image: str = "",
+        artifact_claim_size: str = "",
+        artifact_storage_class: str = "",
+        artifact_access_mode: Literal["", "ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"] = "",
+        network_policy: Annotated[bool, Parameter(negative=())] = False,
+        api_server: tuple[str, ...] = (),
+        priority_class: str = "",
     ) -> int:
         """Print what a cluster needs to run flows, for `kubectl apply -f -`.
 
@@ -290,9 +298,25 @@ def make_app(terminal: Terminal) -> App:
             PEM file of your own CA, instead of cert-manager.
         webhook_failure_policy
             While no operator answers, flows get in unexamined (Ignore, the default) or are refused (Fail).
+        artifacts
+            If not, flows with artifacts are refused.
+        artifact_image
+            What moves artifacts (the operator's image).
+        artifact_claim_size
+            Size of a flow's claim for artifacts without a store (1Gi).
+        artifact_storage_class
+            The StorageClass of that claim (the cluster's default).
+        artifact_access_mode
+            Its access mode (ReadWriteOnce).
+        network_policy
+            Also a NetworkPolicy: the operator speaks to the API server and DNS only.
+        api_server
+            ADDRESS/BITS:PORT of an API server, for that policy; may be repeated (any address, 443 and 6443).
+        priority_class
+            PriorityClass of the operator's Pods.
         """
         from zenflow_runtime import installing
-        from zenflow_runtime.cli.manifests import chosen_hook, print_manifests
+        from zenflow_runtime.cli.manifests import chosen_artifacts, chosen_hook, chosen_network, print_manifests
 
         part = installing.Part
         chosen = {
@@ -308,6 +332,16 @@ def make_app(terminal: Terminal) -> App:
         hook = chosen_hook(terminal, wanted=webhook, ca_bundle=webhook_ca_bundle, failure_policy=webhook_failure_policy)
         if isinstance(hook, int):
             return hook
+        moving = installing.Artifacts(
+            artifact_image,
+            artifact_claim_size,
+            storage_class=artifact_storage_class,
+            access_mode=artifact_access_mode,
+        )
+        moved = chosen_artifacts(terminal, moving, wanted=artifacts)
+        network = chosen_network(terminal, api_server, wanted=network_policy)
+        if isinstance(moved, int) or isinstance(network, int):
+            return exits.INVALID
         installation = installing.Installation(
             parts=frozenset(each for each, wanted in chosen.items() if wanted),
             namespace=installing.NAMESPACE if namespace is None else namespace,
@@ -316,6 +350,9 @@ def make_app(terminal: Terminal) -> App:
             replicas=replicas,
             without=frozenset() if eager_completion else frozenset({installing.EAGER}),
             webhook=hook,
+            artifacts=moved,
+            network=network,
+            priority_class=priority_class,
         )
         return print_manifests(terminal, installation)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.files import Unread, read_file
 from zenflow_runtime.cli.terminal import Terminal
-from zenflow_runtime.installing import Installation, as_yaml, manifests
+from zenflow_runtime.installing import Artifacts, Installation, Network, as_yaml, manifests
 from zenflow_runtime.webhook.objects import Hook
 
 
@@ -33,3 +33,23 @@ def chosen_hook(
         terminal.fail(f"cannot read {bundle.file}: {bundle.why}", "name the PEM file of your CA")
         return exits.INVALID
     return Hook(fail=failure_policy == "Fail", ca_bundle=bundle)
+
+
+def chosen_artifacts(terminal: Terminal, asked: Artifacts, *, wanted: bool) -> Artifacts | int | None:
+    """How artifacts are moved, None for not at all, or the exit code once the trouble has been said."""
+    if wanted:
+        return asked
+    if asked != Artifacts():
+        terminal.fail("--artifact-... options are about artifacts that are not wanted", "leave out --no-artifacts")
+        return exits.INVALID
+    return None
+
+
+def chosen_network(terminal: Terminal, api_servers: tuple[str, ...], *, wanted: bool) -> Network | int | None:
+    """The NetworkPolicy that the options ask for, None for none, or the exit code once the trouble has been said."""
+    if wanted:
+        return Network(api_servers)
+    if api_servers:
+        terminal.fail("--api-server is about a NetworkPolicy that is not asked for", "add --network-policy")
+        return exits.INVALID
+    return None
