@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 from attrs import define, field, frozen
 
 HOST = "127.0.0.1"
+RESET = 0
+"""The status of an `Answer` that does not come: the connection is reset instead."""
 _SIGNED = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -84,6 +86,9 @@ def serving(reply: Reply, *, behind: int | None = None, context: Any = None, lis
 
         def answer(self, answer: Answer) -> None:
             time.sleep(answer.wait_seconds)
+            if answer.status == RESET:
+                self.reset()
+                return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -98,8 +103,12 @@ def serving(reply: Reply, *, behind: int | None = None, context: Any = None, lis
             if answer.sent is not None:
                 self.wfile.flush()
                 if answer.abrupt:
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    self.reset()
                 self.close_connection = True
+
+        def reset(self) -> None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
             """The tests say what matters."""

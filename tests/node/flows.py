@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import lightkube
 from attrs import frozen
+from lightkube.types import PatchType
 
 from tests.cluster.controlplane import JobFlow
 from tests.cluster.operators import ended
@@ -51,4 +52,4 @@ class Home:
     def approve(self, flow: str, step: str) -> None:
         """Let a Manual step go on."""
         patch = {"metadata": {"annotations": {f"{APPROVED}/{step}": "true"}}}
-        self.client.patch(JobFlow, flow, patch)
+        self.client.patch(JobFlow, flow, patch, patch_type=PatchType.MERGE)

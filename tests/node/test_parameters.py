@@ -51,14 +51,14 @@ def inputs(source: str) -> list[dict[str, Any]]:
     """All values as parameters from this source."""
     made: list[dict[str, Any]] = []
     for name, value in zip(NAMES, VALUES.values(), strict=True):
-        origin: dict[str, Any] = {
-            "flow": {"parameter": name},
-            "configmap": {"configMapKeyRef": {"name": "values", "key": name}},
-            "secret": {"secretKeyRef": {"name": "values", "key": name}},
-            "step": {"jsonPath": f"emit:$.{name}"},
-            "value": {},
-        }[source]
-        made.append({"name": name, **({"valueFrom": origin} if origin else {"value": value})})
+        origins: dict[str, dict[str, Any]] = {
+            "flow": {"valueFrom": {"parameter": name}},
+            "configmap": {"valueFrom": {"configMapKeyRef": {"name": "values", "key": name}}},
+            "secret": {"valueFrom": {"secretKeyRef": {"name": "values", "key": name}}},
+            "step": {"valueFrom": {"jsonPath": f"emit:$.{name}"}},
+            "value": {"value": value},
+        }
+        made.append({"name": name, **origins[source]})
     return made
 
 
@@ -176,8 +176,7 @@ def test_every_value_arrives_byte_for_byte(ran: Mapping[str, Status], source: st
 
 
 def test_a_secret_is_a_reference_in_the_job(ran: Mapping[str, Status], home: Home) -> None:
-    labels = {"workflow.kube-zen.io/flow": "verbatim", "workflow.kube-zen.io/step": "from-secret"}
-    (job,) = home.client.list(Job, labels=labels)
+    (job,) = home.client.list(Job, labels={"workflow.kube-zen.io/step": "from-secret"})
     container = job["spec"]["template"]["spec"]["containers"][0]
     references = [each for each in container["env"] if "secretKeyRef" in each.get("valueFrom", {})]
     assert len(references) == len(VALUES)
