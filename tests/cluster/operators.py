@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 PLAYS: Final = "testing.kube-zen.io"
 
 _PR_SET_PDEATHSIG: Final = 1
+_numbers = itertools.count()
 
 
 def _die_with_parent() -> None:
@@ -100,8 +102,7 @@ def launched(plane: ControlPlane, kubeconfig: Path, *flags: str, home: str) -> I
     """The process, of which nothing is known yet."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    count = len(list(plane.folder.glob("operator-*.log")))
-    log = plane.folder / f"operator-{count}.log"
+    log = plane.folder / f"operator-{next(_numbers)}.log"
     command = [sys.executable, "-m", "zenflow_runtime", "--kubeconfig", str(kubeconfig)]
     command += ["--metrics-addr", address, *flags]
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.cluster.accounts import given_rights
 from tests.cluster.controlplane import ControlPlane, Running, command_of, fake_node, started
 
 COMPACTING: Final = ("--apiserver-arg=--watch-cache=false", "--apiserver-arg=--etcd-compaction-interval=1s")
@@ -25,6 +26,8 @@ class Lasting:
             self._port = free.getsockname()[1]
         folder.mkdir(parents=True, exist_ok=True)
         self.plane = ControlPlane(binary, folder, server=f"https://127.0.0.1:{self._port}", control=None)
+        self.kubeconfig = Path()
+        """That of the operators' account."""
         self._running: Running | None = None
         self._starts = 0
 
@@ -56,6 +59,7 @@ def lasting(binary: Path, folder: Path) -> Iterator[Lasting]:
     control = Lasting(binary, folder)
     control.start()
     try:
+        control.kubeconfig = given_rights(control.plane)
         with fake_node(control.plane):
             yield control
     finally:

@@ -1,0 +1,412 @@
+"""What stands between an operator and its API server, and treats each request as it is told.
+
+    with proxy(plane, kubeconfig, Unruly(seed=1)) as wire, launched(plane, wire.kubeconfig, home=HOME) as operating: ...
+
+Plain HTTP towards the operator, TLS towards the server. A treatment is a value; what decides about it is a
+`Behaviour`, which sees every request and may count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+import yaml
+from attrs import frozen
+
+from tests.cluster.controlplane import ControlPlane
+from zenflow_runtime.door import ask_of
+
+_HEAD_BYTES: Final = 256 * 1024
+_LATE_SECONDS: Final = 120.0
+"""What a late request waits for comes within that."""
+
+
+class Ending(StrEnum):
+    """How a watch ends before its time."""
+
+    CLEAN = "clean"
+    """As a server ends one."""
+    MIDWAY = "midway"
+    """As a server ends one, but in the middle of an event."""
+    ABRUPT = "abrupt"
+    """The connection is gone, in the middle of an event."""
+
+
+@frozen
+class Pass:
+    """As if there were no proxy, after so many seconds."""
+
+    after: float = 0.0
+
+
+@frozen
+class Refuse:
+    """Answered with a Status; `performed`: the server has done it all the same."""
+
+    code: int
+    reason: str
+    retry_after: int | None = None
+    performed: bool = False
+
+
+@frozen
+class Sever:
+    """The connection goes away instead of an answer; `performed`: after the server has done it."""
+
+    performed: bool
+
+
+@frozen
+class HoldBack:
+    """Performed at once, answered after so many seconds."""
+
+    seconds: float
+
+
+@frozen
+class Watch:
+    """A watch whose events come so many seconds late, and which ends after so many seconds."""
+
+    late: float
+    lasts: float
+    ending: Ending
+
+
+@frozen
+class Late:
+    """The deed is done, then something waited for, and then the server is asked."""
+
+    deed: Callable[[], None]
+    until: threading.Event
+
+
+@frozen
+class Strike:
+    """The deed is done before the server hears of the request, or after it has done it; nobody gets an answer."""
+
+    deed: Callable[[], None]
+    performed: bool
+
+
+Treatment: TypeAlias = Pass | Refuse | Sever | HoldBack | Watch | Late | Strike
+PASS: Final = Pass()
+
+
+@frozen
+class Asked:
+    """A request, as RBAC sees it."""
+
+    verb: str
+    resource: str
+    """With its subresource."""
+    name: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.verb not in ("get", "list", "watch")
+
+
+class Behaviour(Protocol):
+    """Decides how a request is treated. It is called in the proxy's thread, one request at a time."""
+
+    def treat(self, asked: Asked) -> Treatment: ...
+
+
+class Straight:
+    """Lets everything pass."""
+
+    def treat(self, _asked: Asked) -> Treatment:
+        return PASS
+
+
+class Wire:
+    """A proxy that runs."""
+
+    def __init__(self, plane: ControlPlane, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.requests = 0
+        self.expired = 0
+        """Watches and lists that were told 410 by the server."""
+        self.treated: Counter[str] = Counter()
+        """Requests by what was done to them."""
+        self.late: list[int] = []
+        """How the server answered requests that came late."""
+        self.kubeconfig = Path()
+        self._address = urlsplit(plane.server)
+        self._trust = ssl.create_default_context(cafile=str(plane.folder / "pki" / "ca.crt"))
+        self._watches: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+
+    def cut_watches(self) -> None:
+        """End every watch, now."""
+
+        def cut() -> None:
+            for each in self._watches:
+                each.close()
+
+        self._loop.call_soon_threadsafe(cut)
+
+    # Connections
+
+    async def listen(self) -> int:
+        """Begin; the port."""
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_HEAD_BYTES)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = _Link(self._address.hostname or "", self._address.port or 443, self._trust)
+        try:
+            while await self._exchange(reader, writer, link):
+                pass
+        except (OSError, EOFError, asyncio.IncompleteReadError):
+            pass  # one of the two is gone, and so is the connection
+        except asyncio.CancelledError:
+            pass  # the proxy ends
+        finally:
+            link.close()
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> bool:
+        """One request; whether the connection goes on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        headers = _headers(head)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        asked = _asked(head)
+        self.requests += 1
+        treatment = self.behaviour.treat(asked)
+        if treatment != PASS:
+            self.treated[_word(treatment)] += 1
+        match treatment:
+            case Refuse(performed=False):
+                return await _answer(writer, treatment)
+            case Sever(performed=False):
+                return False
+            case Strike(deed=deed, performed=False):
+                deed()
+                return False
+            case Late(deed=deed, until=until):
+                deed()
+                await asyncio.to_thread(until.wait, _LATE_SECONDS)
+            case Pass(after=seconds) if seconds:
+                await asyncio.sleep(seconds)
+            case _:
+                pass
+        answer = await link.ask(head + body)
+        if asked.verb == "watch" and answer.chunked and answer.status == 200:
+            how = treatment if isinstance(treatment, Watch) else None
+            # Nobody says anything during a watch: what comes is the end of whoever asked.
+            gone = asyncio.ensure_future(reader.read(1))
+            gone.add_done_callback(lambda _: link.close())
+            try:
+                await self._watch(answer, writer, link, how)
+            finally:
+                gone.cancel()
+            return False
+        content = await answer.read(link)
+        self.expired += answer.status == 410
+        if isinstance(treatment, Late):
+            self.late.append(answer.status)
+        match treatment:
+            case Refuse():
+                return await _answer(writer, treatment)
+            case Sever():
+                return False
+            case Strike(deed=deed):
+                deed()
+                return False
+            case HoldBack(seconds=seconds):
+                await asyncio.sleep(seconds)
+            case _:
+                pass
+        writer.write(answer.head + content)
+        await writer.drain()
+        return True
+
+    async def _watch(self, answer: _Answer, writer: asyncio.StreamWriter, link: _Link, how: Watch | None) -> None:
+        writer.write(answer.head)
+        await writer.drain()
+        loop = asyncio.get_running_loop()
+        end = None if how is None else loop.time() + how.lasts
+        self._watches.add(writer)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(end):
+                        chunk = await link.chunk()
+                except TimeoutError:
+                    writer.write(b"0\r\n\r\n")
+                    break
+                self.expired += b'"code":410' in chunk
+                if how is not None:
+                    await asyncio.sleep(how.late)
+                    if end is not None and loop.time() >= end and how.ending is not Ending.CLEAN and chunk:
+                        half = chunk[: len(chunk) // 2]
+                        # An abrupt end leaves out what is announced.
+                        announced = half if how.ending is Ending.MIDWAY else chunk
+                        writer.write(b"%x\r\n" % len(announced) + half)
+                        writer.write(b"\r\n0\r\n\r\n" if how.ending is Ending.MIDWAY else b"")
+                        break
+                writer.write(b"%x\r\n" % len(chunk) + chunk + b"\r\n")
+                await writer.drain()
+                if not chunk:
+                    break
+            await writer.drain()
+        finally:
+            self._watches.discard(writer)
+
+    # The thread
+
+    def run(self) -> None:
+        """Turn the loop until `end`."""
+        self._loop.run_forever()
+
+    def begin(self) -> int:
+        """Listen; the port."""
+        return asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(10)
+
+    def end(self) -> None:
+        """Drop every connection, and stop."""
+
+        async def drop() -> None:
+            tasks = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(drop(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+@frozen
+class _Answer:
+    """The head of an answer."""
+
+    status: int
+    head: bytes
+    chunked: bool
+    length: int
+
+    async def read(self, link: _Link) -> bytes:
+        """What follows it, as it came."""
+        if not self.chunked:
+            return await link.exactly(self.length)
+        content = b""
+        while True:
+            chunk = await link.chunk()
+            content += b"%x\r\n" % len(chunk) + chunk + b"\r\n"
+            if not chunk:
+                return content
+
+
+class _Link:
+    """A connection to the server, opened when it is needed first."""
+
+    def __init__(self, host: str, port: int, trust: ssl.SSLContext) -> None:
+        self._to = (host, port)
+        self._trust = trust
+        self._pair: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: bytes) -> _Answer:
+        """Send a request; the head of its answer."""
+        if self._pair is None:
+            self._pair = await asyncio.open_connection(*self._to, ssl=self._trust, limit=_HEAD_BYTES)
+        reader, writer = self._pair
+        writer.write(request)
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        headers = _headers(head)
+        chunked = headers.get("transfer-encoding") == "chunked"
+        return _Answer(int(head.split(b" ", 2)[1]), head, chunked, int(headers.get("content-length", 0)))
+
+    async def exactly(self, length: int) -> bytes:
+        """So many bytes."""
+        assert self._pair is not None, "something was asked"
+        return await self._pair[0].readexactly(length)
+
+    async def chunk(self) -> bytes:
+        """The next chunk of a body; empty: the last."""
+        assert self._pair is not None, "something was asked"
+        size = int(await self._pair[0].readuntil(b"\r\n"), 16)
+        return (await self._pair[0].readexactly(size + 2))[:-2]
+
+    def close(self) -> None:
+        """Whatever it was in the middle of."""
+        if self._pair is not None:
+            self._pair[1].close()
+
+
+def _headers(head: bytes) -> Mapping[str, str]:
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    return {name.strip().lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+
+
+def _asked(head: bytes) -> Asked:
+    method, target, _ = head.decode("latin-1").split(" ", 2)
+    where = urlsplit(target)
+    ask = ask_of(method, where.path, watch="watch=true" in where.query)
+    parts = where.path.strip("/").split("/")
+    plural = ask.resource.partition("/")[0]
+    name = parts[parts.index(plural) + 1] if plural in parts[:-1] else ""
+    return Asked(ask.verb, ask.resource, name)
+
+
+async def _answer(writer: asyncio.StreamWriter, refusal: Refuse) -> bool:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": refusal.code, "reason": refusal.reason}
+    content = json.dumps(status | {"message": "made by the proxy"}).encode()
+    wait = b"" if refusal.retry_after is None else b"Retry-After: %d\r\n" % refusal.retry_after
+    head = b"HTTP/1.1 %d Made\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
+    writer.write(head % (refusal.code, wait, len(content)) + content)
+    await writer.drain()
+    return True
+
+
+def _word(treatment: Treatment) -> str:
+    """What a treatment is called in figures."""
+    match treatment:
+        case Refuse(code=code, performed=performed):
+            return f"{code} after it was done" if performed else str(code)
+        case Sever(performed=performed):
+            return "severed after it was done" if performed else "severed"
+        case Strike(performed=performed):
+            return "struck after it was done" if performed else "struck before"
+        case Watch(ending=ending):
+            return f"watch late, ended {ending.value}"
+        case HoldBack():
+            return "answer held back"
+        case Late():
+            return "paused before"
+        case Pass():
+            return "delayed"
+
+
+@contextmanager
+def proxy(plane: ControlPlane, kubeconfig: Path, behaviour: Behaviour) -> Iterator[Wire]:
+    """A proxy, and a kubeconfig file that leads through it whoever has the given one."""
+    wire = Wire(plane, behaviour)
+    thread = threading.Thread(target=wire.run, daemon=True)
+    thread.start()
+    try:
+        port = wire.begin()
+        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+        for each in config["clusters"]:
+            each["cluster"] = {"server": f"http://127.0.0.1:{port}"}
+        wire.kubeconfig = plane.folder / f"proxy-{port}.kubeconfig"
+        wire.kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
+        yield wire
+    finally:
+        with contextlib.suppress(TimeoutError):
+            wire.end()
+        thread.join(30)
