@@ -1,7 +1,7 @@
 """The cases of `tests/cases` on a real API server, with its Job controller and garbage collector, and real operators.
 
 All are played at once, each in a namespace of its own, so they take as long as the longest one. What cannot happen
-there, or not within a few minutes, stands in `cases_left_out.py`.
+there, or not within a few minutes, `cases_left_out.py` says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cases_ground import ground_in, make_namespace
-from tests.cluster.cases_left_out import LAST_SECONDS, LEFT_OUT
+from tests.cluster.cases_left_out import LAST_SECONDS, LEFT_OUT, why_left_out
 from tests.cluster.cases_playing import run_live
 from zenflow_core.styled import plain
 from zenflow_testing.cases import CaseFile, Result, read_case, result_lines
@@ -21,7 +21,6 @@ from zenflow_testing.cases import CaseFile, Result, read_case, result_lines
 CASES = {
     path.name.removesuffix(".case.yaml"): path for path in sorted((Path(__file__).parents[1] / "cases").glob("*.yaml"))
 }
-PLAYED = [name for name in CASES if name not in LEFT_OUT]
 
 
 def loaded(name: str) -> CaseFile:
@@ -29,6 +28,9 @@ def loaded(name: str) -> CaseFile:
     found = read_case(CASES[name].read_bytes(), file=str(CASES[name]))
     assert isinstance(found, CaseFile), found
     return found
+
+
+PLAYED = [name for name in CASES if not why_left_out(name, loaded(name))]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +54,7 @@ def test_a_case_holds_on_a_real_cluster(results: Mapping[str, Future[Result]], n
     assert result.passed, plain(result_lines(result))
 
 
-def test_every_case_is_played_or_left_out_with_its_reason() -> None:
+def test_only_cases_that_exist_are_left_out_and_most_are_played() -> None:
     assert set(LEFT_OUT) <= set(CASES)
     assert all(LEFT_OUT.values())
-
-
-@pytest.mark.parametrize("name", PLAYED)
-def test_no_case_that_is_played_lasts_too_long(name: str) -> None:
-    case = loaded(name).case
-    assert max([event.at for event in case.history] + [each.at or 0 for each in case.expect]) <= LAST_SECONDS
+    assert len(PLAYED) > len(CASES) * 3 / 4
