@@ -5,28 +5,29 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any, Final, Literal
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
-from zenflow_runtime.cli import dump, exits, explain_rule, explore, incidents, running
+from zenflow_runtime.cli import dump, exits, explain_rule, explore, incidents, running, verbs_acting, verbs_seeing
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
 
 _STDIN: Final = "<stdin>"
 
 # Texts of the help are broken by hand, to stay whole in a terminal of 80 columns.
-_ROOT_HELP: Final = """Flows of Kubernetes Jobs: check them, play them in virtual time, ask why.
+_ROOT_HELP: Final = """Flows of Kubernetes Jobs: check them, play them in virtual time, run them, ask why.
 
-Nothing here needs a cluster. FILE is a manifest with a JobFlow in it; `-` reads
-stdin. `zenflow COMMAND --help` has examples of each command."""
+FILE is a manifest with a JobFlow in it; `-` reads stdin. FLOW is a flow on a
+cluster; `@latest` is the youngest. `zenflow COMMAND --help` has examples."""
 
 _ROOT_MORE: Final = """Examples:
   zenflow validate flow.yaml            every problem, its place and its fix
   zenflow simulate flow.yaml --seed 7   a whole life of the flow, in a moment
+  zenflow run flow.yaml                 create it on a cluster, and follow it
 
 Every command takes --no-color (as does the variable NO_COLOR).
 Exit codes: 0 as asked, 1 the answer is no, 2 invalid input or usage,
-            3 waits for ever, 4 not found, 130 interrupted"""
+            3 did not end, 4 not found, 5 refused by the cluster, 130 interrupted"""
 
 Output = Parameter(name=["--output", "-o"])
 Name = Annotated[str | None, Parameter(name="--name")]
@@ -368,6 +369,12 @@ def make_app(terminal: Terminal) -> App:
     explore.register(app, terminal)
     running.register(app, terminal)
     explain_rule.register(app, terminal)
+    verbs_seeing.register(app, terminal)
+    verbs_acting.register(app, terminal)
+    for command in _COMMANDS:
+        groups = [_WITHOUT_A_CLUSTER] if command not in _CLUSTER_COMMANDS else []
+        groups += [_ON_A_CLUSTER] if command in (*_CLUSTER_COMMANDS, *_BOTH) else []
+        app[command].group = tuple(groups)
     assert set(_COMMANDS) <= set(app), "every command is registered"
     return app
 
@@ -385,7 +392,14 @@ _COMMANDS: Final = (
     *explore.COMMANDS,
     *running.COMMANDS,
     *explain_rule.COMMANDS,
+    *verbs_seeing.COMMANDS,
+    *verbs_acting.COMMANDS,
 )
+_CLUSTER_COMMANDS: Final = frozenset({*verbs_seeing.COMMANDS, *verbs_acting.COMMANDS, *dump.COMMANDS})
+_BOTH: Final = ("run", "explain")
+"""With a manifest or a dump they need no cluster."""
+_WITHOUT_A_CLUSTER: Final = Group("Without a cluster", sort_key=1)
+_ON_A_CLUSTER: Final = Group("On a cluster", sort_key=2)
 
 
 _VALIDATE: Final = """Examples:

@@ -6,11 +6,15 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
+from zenflow_runtime.cli import exits
 from zenflow_runtime.cli.terminal import Terminal
+from zenflow_runtime.cli.where import HERE, Where
 
 COMMANDS: Final = ("run",)
 
 _RUN: Final = """Examples:
+  zenflow run flow.yaml -n ci --set day=2026-01-31
+  zenflow run flow.yaml --no-follow -o name
   zenflow run --local flow.yaml --set day=2026-01-31
   zenflow run --local flow.yaml --with config.yaml --keep --logs
   zenflow run --local flow.yaml --resume        after a Ctrl-C"""
@@ -37,22 +41,27 @@ def register(app: App, terminal: Terminal) -> None:
         approve: Annotated[tuple[str, ...], Parameter(negative=())] = (),
         yes: Annotated[bool, _Flag] = False,
         logs: Annotated[bool, _Flag] = False,
-        output: Annotated[Literal["text", "json", "html"], Parameter(name=["--output", "-o"])] = "text",
+        follow: bool = True,
+        output: Annotated[
+            Literal["text", "json", "html", "name", "yaml"], Parameter(name=["--output", "-o"])
+        ] = "text",
+        where: Where = HERE,
     ) -> int:
-        """Run a flow for real, on this machine and without a cluster.
+        """Run a flow on a cluster and follow it; or with --local for real on this machine.
 
-        The commands of its steps run as processes, or in containers of podman or
-        docker, with retries, timeouts, parameters, conditions and artifacts decided by
-        the code that decides on a cluster. Ctrl-C stops it; --resume goes on.
+        On a cluster the flow is checked, created and followed to its end; Ctrl-C ends
+        the following, not the flow. With --local the commands of its steps run as
+        processes, or in containers of podman or docker, decided about by the code that
+        decides on a cluster; Ctrl-C stops it, --resume goes on.
         Exit code 0 Succeeded, 1 Failed, 2 invalid, 3 waits for what cannot come,
-        130 interrupted.
+        5 refused by the cluster, 130 interrupted.
 
         Parameters
         ----------
         file
             A manifest; `-` reads stdin.
         local
-            On this machine.
+            On this machine; the options from --engine to --logs are for that.
         name
             Which flow, if the file has several.
         given
@@ -76,11 +85,34 @@ def register(app: App, terminal: Terminal) -> None:
         logs
             Show what the steps write, while they write it.
         output
-            text (the default), json, or html: a page with graph, bars and a slider for time.
+            text (the default), json, or with --local html: a page with graph, bars and a slider for time.
+            On a cluster name, json or yaml print the new flow, and it is not followed.
+        follow
+            On a cluster: follow it to its end.
         """
         if not local:
-            terminal.fail("only runs on this machine are possible yet", "add --local, or use kubectl apply")
-            return 2
+            only = {
+                "--with": given_with,
+                "--dir": folder,
+                "--resume": resume,
+                "--fresh": fresh,
+                "--keep": keep,
+                "--approve": approve,
+                "--yes": yes,
+                "--logs": logs,
+                "-o html": output == "html",
+                f"--engine {engine}": engine != "process",
+            }
+            wrong = next((option for option, given_too in only.items() if given_too), None)
+            if wrong is not None or output == "html":
+                terminal.fail(f"{wrong} is for runs on this machine", "add --local, or leave it out")
+                return exits.INVALID
+            from zenflow_runtime.cli.submit import run_on_cluster
+
+            return run_on_cluster(terminal, where, file, name=name, given=given, follow=follow, output=output)
+        if output in ("name", "yaml"):
+            terminal.fail(f"-o {output} is for runs on a cluster", "leave out --local, or use -o json")
+            return exits.INVALID
         from zenflow_runtime.cli.local import Choices, run_local
         from zenflow_testing.local.engine import EngineName
 

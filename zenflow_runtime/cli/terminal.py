@@ -89,6 +89,21 @@ class Terminal:
             sys.stderr.write(f"\r\x1b[K{cut(visible(text), self.columns - 1)}")
             sys.stderr.flush()
 
+    @property
+    def rows(self) -> int:
+        """Lines that the terminal shows at once, asked anew each time: windows change their size."""
+        return shutil.get_terminal_size().lines
+
+    def redraw(self, lines: Iterable[Line], *, over: int) -> int:
+        """Lines in the place of the last `over` ones, on a terminal; how many they are. None is wider than it."""
+        width = max(shutil.get_terminal_size().columns, 20)
+        drawn = [_fitting(each, width - 1) for each in lines]
+        up = f"\x1b[{over}F" if over else ""
+        text = "".join(f"\x1b[K{_painted(each) if self._colour else plain([each])[:-1]}\n" for each in drawn)
+        # Between these two a terminal that knows them shows nothing half drawn; others pass them over.
+        self._put(sys.stdout, f"\x1b[?2026h\x1b[?25l{up}{text}\x1b[0J\x1b[?25h\x1b[?2026l")
+        return len(drawn)
+
     def _write(self, stream: TextIO, lines: Iterable[Line]) -> None:
         coloured = self._colour and stream.isatty()
         self._put(stream, "".join(_painted(line) + "\n" for line in lines) if coloured else plain(lines))
@@ -116,6 +131,19 @@ class Terminal:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+
+
+def _fitting(line: Line, width: int) -> Line:
+    found: list[Span] = []
+    for span in line:
+        text = visible(span.text)
+        if cells(text) > width:
+            if width > 0:
+                found.append(Span(cut(text, width), span.style))
+            break
+        found.append(Span(text, span.style))
+        width -= cells(text)
+    return tuple(found)
 
 
 def wrapped_lines(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
