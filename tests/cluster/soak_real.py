@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster.build import built
@@ -21,18 +22,25 @@ from tests.cluster.faults_real.phases import Figures
 
 
 def run(binary: Path, folder: Path, *, kills: int, flows: int, seed: int) -> tuple[list[Figures], list[str]]:
-    """Every phase, one after the other; and what was still written when all flows had ended."""
-    with lasting(binary, folder) as control:
+    """Every phase, those side by side that leave the server alone; and what is written when all flows have ended."""
+    with lasting(binary, folder) as control, ThreadPoolExecutor(max_workers=1) as beside:
         calm = phases.calm(control)
         few = max(flows // 4, 10)
-        done = [
-            phases.kills(control, calm, count=kills, flows=flows, seed=seed),
-            phases.unruly(control, calm, flows=few, seed=seed),
-            phases.paused(control, calm, flows=few, seed=seed, what=phases.RECORDS),
-            phases.paused(control, calm, flows=few, seed=seed, what=phases.CREATES),
-            phases.outages(control, calm, count=4, flows=few, seed=seed),
+        others = [
+            beside.submit(phases.unruly, control, calm, flows=few, seed=seed),
+            beside.submit(phases.paused, control, calm, flows=few, seed=seed, what=phases.RECORDS),
+            beside.submit(phases.paused, control, calm, flows=few, seed=seed, what=phases.CREATES),
         ]
+        done = [_told(phases.kills(control, calm, count=kills, flows=flows, seed=seed))]
+        done += [_told(each.result()) for each in others]
+        done.append(_told(phases.outages(control, calm, count=4, flows=few, seed=seed)))
         return done, phases.restless(control)
+
+
+def _told(figures: Figures) -> Figures:
+    """The same, and a line on stderr for whoever waits."""
+    print(f"{figures.phase}: {figures.seconds:.0f} s, {len(figures.verdict.wrong)} wrong", file=sys.stderr, flush=True)
+    return figures
 
 
 def main(arguments: Sequence[str]) -> int:

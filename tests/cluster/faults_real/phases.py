@@ -215,8 +215,9 @@ def paused(control: Lasting, calm: Calm, *, flows: int, seed: int, what: tuple[s
 
 
 def _leader(ours: Yard) -> str:
-    lease = ours.client.get(LEASE.resource, LEASE_NAME, namespace=HOME)
-    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+    """Who holds the lease; empty: nobody."""
+    leases = ours.client.list(LEASE.resource, namespace=HOME, fields={"metadata.name": LEASE_NAME})
+    return "".join(str(each["spec"].get("holderIdentity") or "") for each in leases)
 
 
 def restless(control: Lasting, seconds: float = 3.0) -> list[str]:

@@ -28,6 +28,8 @@ from tests.cluster.controlplane import ControlPlane
 from zenflow_runtime.door import ask_of
 
 _HEAD_BYTES: Final = 256 * 1024
+_GONE: Final = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
+_EXPIRED: Final = json.dumps({"type": "ERROR", "object": _GONE | {"message": "made by the proxy"}}).encode() + b"\n"
 _LATE_SECONDS: Final = 120.0
 """What a late request waits for comes within that."""
 
@@ -146,8 +148,10 @@ class Wire:
         self.kubeconfig = Path()
         self._address = urlsplit(plane.server)
         self._trust = ssl.create_default_context(cafile=str(plane.folder / "pki" / "ca.crt"))
-        self._watches: set[asyncio.StreamWriter] = set()
+        self._watches: dict[asyncio.StreamWriter, str] = {}
+        """What they watch."""
         self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
 
     def cut_watches(self) -> None:
         """End every watch, now."""
@@ -158,12 +162,23 @@ class Wire:
 
         self._loop.call_soon_threadsafe(cut)
 
+    def expire_watches(self, *resources: str) -> None:
+        """End every watch of these with 410, now."""
+
+        def expire() -> None:
+            for writer, resource in self._watches.items():
+                if resource in resources:
+                    writer.write(b"%x\r\n" % len(_EXPIRED) + _EXPIRED + b"\r\n0\r\n\r\n")
+                    writer.close()
+
+        self._loop.call_soon_threadsafe(expire)
+
     # Connections
 
     async def listen(self) -> int:
         """Begin; the port."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_HEAD_BYTES)
-        port: int = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_HEAD_BYTES)
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -211,8 +226,10 @@ class Wire:
             gone = asyncio.ensure_future(reader.read(1))
             gone.add_done_callback(lambda _: link.close())
             try:
+                self._watches[writer] = asked.resource
                 await self._watch(answer, writer, link, how)
             finally:
+                del self._watches[writer]
                 gone.cancel()
             return False
         content = await answer.read(link)
@@ -240,38 +257,35 @@ class Wire:
         await writer.drain()
         loop = asyncio.get_running_loop()
         end = None if how is None else loop.time() + how.lasts
-        self._watches.add(writer)
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout_at(end):
-                        chunk = await link.chunk()
-                except TimeoutError:
-                    writer.write(b"0\r\n\r\n")
+        while True:
+            try:
+                async with asyncio.timeout_at(end):
+                    chunk = await link.chunk()
+            except TimeoutError:
+                writer.write(b"0\r\n\r\n")
+                break
+            self.expired += b'"code":410' in chunk
+            if how is not None:
+                await asyncio.sleep(how.late)
+                if end is not None and loop.time() >= end and how.ending is not Ending.CLEAN and chunk:
+                    half = chunk[: len(chunk) // 2]
+                    # An abrupt end leaves out what is announced.
+                    announced = half if how.ending is Ending.MIDWAY else chunk
+                    writer.write(b"%x\r\n" % len(announced) + half)
+                    writer.write(b"\r\n0\r\n\r\n" if how.ending is Ending.MIDWAY else b"")
                     break
-                self.expired += b'"code":410' in chunk
-                if how is not None:
-                    await asyncio.sleep(how.late)
-                    if end is not None and loop.time() >= end and how.ending is not Ending.CLEAN and chunk:
-                        half = chunk[: len(chunk) // 2]
-                        # An abrupt end leaves out what is announced.
-                        announced = half if how.ending is Ending.MIDWAY else chunk
-                        writer.write(b"%x\r\n" % len(announced) + half)
-                        writer.write(b"\r\n0\r\n\r\n" if how.ending is Ending.MIDWAY else b"")
-                        break
-                writer.write(b"%x\r\n" % len(chunk) + chunk + b"\r\n")
-                await writer.drain()
-                if not chunk:
-                    break
+            writer.write(b"%x\r\n" % len(chunk) + chunk + b"\r\n")
             await writer.drain()
-        finally:
-            self._watches.discard(writer)
+            if not chunk:
+                break
+        await writer.drain()
 
     # The thread
 
     def run(self) -> None:
         """Turn the loop until `end`."""
         self._loop.run_forever()
+        self._loop.close()
 
     def begin(self) -> int:
         """Listen; the port."""
@@ -281,10 +295,14 @@ class Wire:
         """Drop every connection, and stop."""
 
         async def drop() -> None:
+            if self._server is not None:
+                self._server.close()
             tasks = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
             for each in tasks:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # Transports that are closed go with the next turns of the loop.
+            await asyncio.sleep(0.1)
 
         asyncio.run_coroutine_threadsafe(drop(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -345,7 +363,8 @@ class _Link:
     def close(self) -> None:
         """Whatever it was in the middle of."""
         if self._pair is not None:
-            self._pair[1].close()
+            # Not `close`, which would wait for the other side's goodbye.
+            self._pair[1].transport.abort()
 
 
 def _headers(head: bytes) -> Mapping[str, str]:

@@ -51,7 +51,8 @@ class Yard:
         except httpx2.TransportError:
             return False
         except ApiError as error:
-            if (error.status.code or 0) < 500:
+            # 429 is also what a server says that has just come back.
+            if error.status.code != 429 and (error.status.code or 0) < 500:
                 raise
             return False
         endings = [Ending.of(status) for status in found.values()]

@@ -1,0 +1,95 @@
+"""Faults for real, within a budget: processes that die, a server that goes away, a wire that lies, a leader asleep.
+
+`python -m tests.cluster.soak_real` does the same for long.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.build import built
+from tests.cluster.conftest import VARIABLE
+from tests.cluster.faults_real import phases
+from tests.cluster.faults_real.lasting import Lasting, lasting
+from tests.cluster.faults_real.phases import Calm, Figures
+from tests.cluster.faults_real.scripted import Outcome, case_in, real, simulated
+
+SCRIPTS = {
+    path.name.removesuffix(".case.yaml"): path
+    for path in sorted((Path(__file__).parent / "faults_real" / "scripts").glob("*.case.yaml"))
+}
+SEED = 20
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    """A control plane that the tests of this module may take away."""
+    asked = os.environ.get(VARIABLE)
+    if not asked:
+        pytest.skip(f"needs a Kubernetes control plane: nox -s control_plane, or set {VARIABLE}=build")
+    with lasting(built() if asked == "build" else Path(asked), tmp_path_factory.mktemp("lasting")) as control:
+        yield control
+
+
+@pytest.fixture(scope="module")
+def calm(control: Lasting) -> Calm:
+    """How flows end where nothing goes wrong."""
+    return phases.calm(control)
+
+
+@pytest.fixture(scope="module")
+def side_by_side(control: Lasting, calm: Calm) -> Iterator[Mapping[str, Future[Figures]]]:
+    """The phases that leave the server alone, all at once: they mostly wait."""
+    with ThreadPoolExecutor(max_workers=3) as threads:
+        yield {
+            "kills": threads.submit(phases.kills, control, calm, count=20, flows=20, seed=SEED),
+            "unruly": threads.submit(phases.unruly, control, calm, flows=12, seed=SEED),
+            "paused": threads.submit(phases.paused, control, calm, flows=12, seed=SEED, what=phases.RECORDS),
+        }
+
+
+@pytest.fixture(scope="module")
+def scripts(control: Lasting) -> Iterator[Mapping[str, Future[Outcome]]]:
+    """Every script on its way, all at once."""
+    with ThreadPoolExecutor(max_workers=len(SCRIPTS)) as threads:
+        yield {name: threads.submit(real, case_in(path), control) for name, path in SCRIPTS.items()}
+
+
+def test_an_operator_that_is_killed_twenty_times(side_by_side: Mapping[str, Future[Figures]]) -> None:
+    figures = side_by_side["kills"].result()
+    assert figures.verdict.wrong == ()
+    assert figures.more["kills"] == 20
+    assert sum(figures.more["killedByRequest"].values()) >= 10
+
+
+def test_a_wire_that_lies(side_by_side: Mapping[str, Future[Figures]]) -> None:
+    figures = side_by_side["unruly"].result()
+    assert figures.verdict.wrong == ()
+    assert len(figures.more["treated"]) >= 6
+
+
+def test_a_leader_that_sleeps_with_a_record_on_its_way(side_by_side: Mapping[str, Future[Figures]]) -> None:
+    figures = side_by_side["paused"].result()
+    assert figures.verdict.wrong == ()
+    # The record was made from what has been overtaken: the server does not take it.
+    assert figures.more["lateWriteAnswered"] == [409]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_comes_to_the_same_on_both_sides(scripts: Mapping[str, Future[Outcome]], name: str) -> None:
+    assert scripts[name].result() == simulated(case_in(SCRIPTS[name]))
+
+
+def test_a_server_that_goes_away_and_an_etcd_that_forgets(control: Lasting, calm: Calm) -> None:
+    figures = phases.outages(control, calm, count=2, flows=12, seed=SEED)
+    assert figures.verdict.wrong == ()
+    assert figures.more["expired"]["afterCompaction"] > 0
+
+
+def test_at_the_end_nothing_is_written_any_more(control: Lasting) -> None:
+    assert phases.restless(control) == []
