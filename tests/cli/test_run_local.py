@@ -68,7 +68,7 @@ def test_a_failure_shows_the_end_of_its_log_and_is_exit_code_1(zenflow: Zenflow)
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["flow.yaml"], 2, "add --local"),
+        (["flow.yaml", "--keep"], 2, "add --local"),
         (["--local", "gone.yaml"], 2, "cannot read gone.yaml"),
         (["--local", "flow.yaml", "--approve", "one"], 4, "manual steps are: agree"),
         (["--local", "flow.yaml", "--resume"], 4, "there is nothing to resume"),

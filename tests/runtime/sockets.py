@@ -14,8 +14,10 @@ import anyio
 import httpx2
 import uvicorn
 
-from tests.runtime.stage import Stage
-from zenflow_testing.transport import ClusterTransport
+from tests.runtime.stage import ALONE, Stage
+from zenflow_runtime.leader import Tenure
+from zenflow_runtime.operator import Operator
+from zenflow_testing.transport import ClusterTransport, Fault, config
 from zenflow_testing.transport_time import drive
 
 
@@ -35,6 +37,9 @@ class Bridge:
         response = await self.transport.handle_async_request(request)
         kept = [(k, v) for k, v in response.headers.raw if k.lower() not in (b"transfer-encoding", b"content-length")]
         await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
+        if response.is_stream_consumed:  # one that a test has made of a text
+            await send({"type": "http.response.body", "body": response.content})
+            return
         async for chunk in response.aiter_raw():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -47,14 +52,28 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def served(stage: Stage) -> Iterator[str]:
-    """The stage's cluster behind a socket, with the world going on, in a thread; its address."""
+def served(stage: Stage, *, operated: bool = False) -> Iterator[str]:
+    """The stage's cluster behind a socket, with the world going on, in a thread; its address.
+
+    `stage.fault` is what happens to requests. `operated`: with an operator, too, that is spared from it.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(Bridge(ClusterTransport(stage.cluster)), log_config=None, lifespan="off"))
+
+    async def on_request(request: httpx2.Request) -> Fault | None:
+        return None if stage.fault is None else await stage.fault(request)
+
+    bridge = Bridge(ClusterTransport(stage.cluster, on_request=on_request))
+    server = _Server(uvicorn.Config(bridge, log_config=None, lifespan="off"))
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(drive, stage.cluster, stage.world, stage.garbage)
+            if operated:
+                # Not `stage.make()`: the faults are for those who come through the socket.
+                config_of_it = config("default")
+                transport = ClusterTransport(stage.cluster)
+                operator = Operator(config_of_it, transport, ALONE, identity="a", clock=stage.clock, tenure=Tenure())
+                tasks.start_soon(operator.run)
             await server.serve([listening])
             tasks.cancel_scope.cancel()
 

@@ -11,11 +11,12 @@ from zenflow_core.version import VERSION
 from zenflow_runtime.cli import dump, exits, explain_rule, explore, incidents, running, verbs_acting, verbs_seeing
 from zenflow_runtime.cli.helping import TwoColumns
 from zenflow_runtime.cli.terminal import Terminal
+from zenflow_runtime.cli.where import HERE, Where
 
 _STDIN: Final = "<stdin>"
 
 # Texts of the help are broken by hand, to stay whole in a terminal of 80 columns.
-_ROOT_HELP: Final = """Flows of Kubernetes Jobs: check them, play them in virtual time, run them, ask why.
+_ROOT_HELP: Final = """Flows of Kubernetes Jobs: check, play in virtual time, run, watch, ask why.
 
 FILE is a manifest with a JobFlow in it; `-` reads stdin. FLOW is a flow on a
 cluster; `@latest` is the youngest. `zenflow COMMAND --help` has examples."""
@@ -27,7 +28,8 @@ _ROOT_MORE: Final = """Examples:
 
 Every command takes --no-color (as does the variable NO_COLOR).
 Exit codes: 0 as asked, 1 the answer is no, 2 invalid input or usage,
-            3 did not end, 4 not found, 5 refused by the cluster, 130 interrupted"""
+            3 did not end, 4 not found, 5 refused by the cluster,
+            130 interrupted"""
 
 Output = Parameter(name=["--output", "-o"])
 Name = Annotated[str | None, Parameter(name="--name")]
@@ -191,17 +193,19 @@ def make_app(terminal: Terminal) -> App:
         name: Name = None,
         given: Given = (),
         at: str | None = None,
+        where: Where = HERE,
     ) -> int:
         """Say why a step is where it is, down to what really blocks it.
 
-        FILE is a dump (of `zenflow simulate --dump`) or a manifest: then the flow as
-        it is right after its creation. Without STEP, the flow as a whole.
-        Exit code 0, 2 for an invalid file, 4 if there is no such step.
+        FILE is a dump (of `zenflow simulate --dump`), or a manifest: then the flow as
+        it is right after its creation. What is no file is a flow on a cluster, by its
+        name or @latest. Without STEP, the flow as a whole.
+        Exit code 0, 2 for an invalid file, 4 if there is no such flow or step.
 
         Parameters
         ----------
         file
-            A dump or a manifest; `-` reads stdin.
+            A dump, a manifest (`-` reads stdin), or a flow on a cluster.
         step
             The step in question.
         name
@@ -211,6 +215,10 @@ def make_app(terminal: Terminal) -> App:
         at
             The moment in question: +5m (from the dump's first decision) or an instant; its end without it.
         """
+        from zenflow_runtime.cli.explain_live import explain_on_cluster, is_on_cluster
+
+        if is_on_cluster(file) and name is None and not given and at is None:
+            return explain_on_cluster(terminal, where, file, step)
         from zenflow_runtime.cli.explain import run_explanation
 
         return run_explanation(terminal, file, step, name=name, given=given, at=at)
@@ -417,6 +425,7 @@ _SIMULATE: Final = """Examples:
   zenflow simulate flow.yaml --outcomes bad-day.yaml --set region=eu -o json
   zenflow simulate flow.yaml --seed 7 -o html > life.html"""
 _EXPLAIN: Final = """Examples:
+  zenflow explain nightly deploy -n ci        (a flow on a cluster)
   zenflow explain flow.yaml deploy
   zenflow explain life.jsonl deploy --at +5m   (of `zenflow simulate --dump`)"""
 

@@ -56,14 +56,19 @@ def run_explanation(
     if step is not None and step not in steps:
         terminal.fail(f"flow {moment.state.flow.name} has no step {step!r}", instead(step, steps, "it has no steps"))
         return exits.NOT_FOUND
-    told = write_explanation(explain(moment.state, StepName(step) if step is not None else None))
+    say_explanation(terminal, moment.state, step)
+    return exits.OK
+
+
+def say_explanation(terminal: Terminal, state: FlowState, step: str | None) -> None:
+    """Print why a step that the flow has (None: the flow) is where it is."""
+    told = write_explanation(explain(state, StepName(step) if step is not None else None))
     terminal.print(
         each
         for painted in _coloured(told)
         # A command stays on one line, for whoever copies it.
         for each in wrapped_lines([painted], None if "`kubectl" in painted[0].text else terminal.wrap)
     )
-    return exits.OK
 
 
 def _of_manifest(

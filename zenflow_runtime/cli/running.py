@@ -42,9 +42,7 @@ def register(app: App, terminal: Terminal) -> None:
         yes: Annotated[bool, _Flag] = False,
         logs: Annotated[bool, _Flag] = False,
         follow: bool = True,
-        output: Annotated[
-            Literal["text", "json", "html", "name", "yaml"], Parameter(name=["--output", "-o"])
-        ] = "text",
+        output: Annotated[Literal["text", "json", "html", "name", "yaml"], Parameter(name=["--output", "-o"])] = "text",
         where: Where = HERE,
     ) -> int:
         """Run a flow on a cluster and follow it; or with --local for real on this machine.

@@ -18,7 +18,9 @@ _APPROVE: Final = """Examples:
   zenflow approve nightly            the only step that asks
   zenflow approve nightly deploy -n ci"""
 _REJECT: Final = """Examples:
-  zenflow reject nightly deploy -m "the release is not signed off" """
+  zenflow reject nightly
+  zenflow reject nightly deploy -m "the release is not signed off"
+"""
 _RETRY: Final = """Examples:
   zenflow retry nightly
   zenflow retry @latest --watch"""
@@ -26,7 +28,20 @@ _DELETE: Final = """Examples:
   zenflow delete nightly
   zenflow list --completed -o name | cut -d/ -f2 | xargs zenflow delete --no-wait"""
 _STOP: Final = """Examples:
+  zenflow stop nightly -n ci
   zenflow stop nightly && zenflow wait nightly"""
+_TERMINATE: Final = """Examples:
+  zenflow terminate nightly -n ci
+  zenflow terminate @latest"""
+_SUSPEND: Final = """Examples:
+  zenflow suspend nightly -n ci
+  zenflow suspend @latest"""
+_RESUME: Final = """Examples:
+  zenflow resume nightly -n ci
+  zenflow resume nightly && zenflow watch nightly"""
+_VERSION: Final = """Examples:
+  zenflow version --context production
+  zenflow version --client"""
 
 
 def register(app: App, terminal: Terminal) -> None:
@@ -199,10 +214,10 @@ def register(app: App, terminal: Terminal) -> None:
 
     app.command(approve, help_epilogue=_APPROVE)
     app.command(reject, help_epilogue=_REJECT)
-    app.command(suspend)
-    app.command(resume)
+    app.command(suspend, help_epilogue=_SUSPEND)
+    app.command(resume, help_epilogue=_RESUME)
     app.command(stop, help_epilogue=_STOP)
-    app.command(terminate)
+    app.command(terminate, help_epilogue=_TERMINATE)
     app.command(retry, help_epilogue=_RETRY)
     app.command(delete, usage="Usage: zenflow delete [OPTIONS] FLOW...", help_epilogue=_DELETE)
-    app.command(version)
+    app.command(version, help_epilogue=_VERSION)
