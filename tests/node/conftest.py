@@ -36,7 +36,7 @@ __all__ = ["client", "namespace"]
 VARIABLE: Final = "ZENFLOW_NODE"
 IMAGE: Final = os.environ.get("ZENFLOW_IMAGE", "localhost/zenflow:test")
 SYSTEM: Final = "zenflow-system"
-VOLUMES: Final = 16
+VOLUMES: Final = 24
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
