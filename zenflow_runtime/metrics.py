@@ -79,6 +79,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         labels = ["phase", "namespace"]
         self.flow_transitions = self._count("jobflow_phase_transitions", "Phases that flows came to.", labels)
+        self.flow_ends = self._count(
+            "jobflows_ended_early", "Flows that ended before their steps were over, by reason.", ["reason", "namespace"]
+        )
         self.step_transitions = self._count("step_phase_transitions", "Phases that steps came to.", labels)
         self.step_duration = self._time(
             "step_duration_seconds", "From the start of the last attempt to the end.", ["result", "namespace"], _LONG
@@ -142,6 +145,7 @@ class Metrics:
             self.flow_transitions.labels(state.record.phase.value, namespace).inc()
         ended = state.record.ended
         if ended is not None and not before.ended:
+            self.flow_ends.labels(reason_of(ended), namespace).inc()
             self._deadline(reason_of(ended), "ActiveDeadlineExceeded", "jobflow_timeout", namespace=namespace)
         for move in decision.moves:
             if move.origin is not move.phase:

@@ -3,8 +3,8 @@
     python -m tests.install.helm
 
 Progress goes to stderr, the path of the binary to stdout. It comes from the Go module proxy, whose checksum database
-vouches for it. A first build takes minutes; the binary is kept in `$XDG_CACHE_HOME/zenflow/helm/<key>/`, where the key is
-the version of helm, of Go, and the machine. `--why-not` says what is missing, and builds nothing.
+vouches for it. A first build takes some 3 minutes; the binary is kept in `$XDG_CACHE_HOME/zenflow/helm/<key>/`, where
+the key is the version of helm, of Go, and the machine. `--why-not` says what is missing, and builds nothing.
 """
 
 from __future__ import annotations
