@@ -84,8 +84,10 @@ def _close(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> tu
 
 
 def _keep(view: FlowView) -> tuple[FlowRecord, bool]:
-    """The hold of a finished flow, and whether its time is over."""
-    answer = None if view.seen.deleting_since is not None else ttl(view)
+    """The hold of a finished flow, and whether its time is over. One that is being deleted is not kept any more."""
+    if view.seen.deleting_since is not None:
+        return view.record if not view.record.holds else evolve(view.record, holds=()), False
+    answer = ttl(view)
     if answer is None:
         return view.record, False
     if isinstance(answer, TtlExpired):
