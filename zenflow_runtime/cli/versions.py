@@ -28,8 +28,7 @@ def print_versions(terminal: Terminal, where: Where | None) -> int:
         except RequestFailed as error:
             if error.code != GONE:
                 raise
-            terminal.print([line("JobFlow     ", Span("not installed", Style.BAD))])
-            return exits.NO
+            return await _without_document(terminal, connection)
         schemas = (document.get("components") or {}).get("schemas") or {}
         theirs = ((schemas.get(SCHEMA) or {}).get("properties") or {}).get("status") or {}
         lost = list(losses(written(), theirs))
@@ -42,3 +41,19 @@ def print_versions(terminal: Terminal, where: Where | None) -> int:
         return exits.OK
 
     return on_cluster(terminal, where, see)
+
+
+async def _without_document(terminal: Terminal, connection: Connection) -> int:
+    """Either there is no such API, or the server does not say what it keeps."""
+    try:
+        await connection.kube.document(FLOW.path(connection.namespace), limit="1")
+    except RequestFailed as error:
+        if error.code != GONE:
+            raise
+        terminal.print([line("JobFlow     ", Span("not installed", Style.BAD))])
+        terminal.print_error([line(Span("  fix: ", Style.DIM), UPGRADE)])
+        return exits.NO
+    terminal.print(
+        [line("JobFlow     ", f"{FLOW.group}/{FLOW.version}; the server does not say which fields it keeps")]
+    )
+    return exits.OK
