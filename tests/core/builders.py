@@ -304,11 +304,17 @@ def pending(
     retry_at: str | None = None,
     cause: Cause | None = None,
     condition_met: bool = False,
+    holds: tuple[Hold, ...] = (),
     **rest: Any,
 ) -> StepView:
     """A step that waits; `failure` and `retry_at` make it wait for a retry."""
     record = StepRecord(
-        attempt=attempt, failure=failure, retry_at=maybe(retry_at), cause=cause, condition_met=condition_met
+        attempt=attempt,
+        failure=failure,
+        retry_at=maybe(retry_at),
+        cause=cause,
+        condition_met=condition_met,
+        holds=holds,
     )
     return view(record, now=now, **rest)
 

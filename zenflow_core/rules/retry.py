@@ -12,7 +12,6 @@ from zenflow_core.reasons import (
     AttemptFailure,
     BacksOff,
     FlowFailing,
-    NeedsSlot,
     PreviousAttemptEnds,
     RetriesExhausted,
     RetryAbandoned,
@@ -63,7 +62,8 @@ def after_failure(view: StepView, failure: AttemptFailure) -> Aftermath:
 
 def retry_backoff(view: StepView) -> BacksOff | None:
     """Keep the pause before a retry."""
-    if any(isinstance(hold, NeedsSlot) for hold in view.record.holds):
+    holds = view.record.holds
+    if holds and not any(isinstance(hold, BacksOff) for hold in holds):
         return None  # somebody has seen it end: a clock that is behind does not undo that
     at = view.record.retry_at
     return BacksOff(at) if at is not None and view.now < at else None

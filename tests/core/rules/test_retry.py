@@ -136,6 +136,16 @@ def test_a_loss_is_a_failure_like_any_other() -> None:
         pytest.param(pending(now="10:00:49", retry_at="10:00:50"), BacksOff(at("10:00:50")), id="before it waits"),
         pytest.param(pending(now="10:00:50", retry_at="10:00:50"), None, id="at it goes on"),
         pytest.param(pending(now="10:00:51", retry_at="10:00:50"), None, id="after it goes on"),
+        pytest.param(
+            pending(now="09:50:00", retry_at="10:00:50", holds=(PreviousAttemptEnds(1),)),
+            None,
+            id="a clock that was put back does not begin again a pause that was seen to end",
+        ),
+        pytest.param(
+            pending(now="09:50:00", retry_at="10:00:50", holds=(BacksOff(at("10:00:50")), PreviousAttemptEnds(1))),
+            BacksOff(at("10:00:50")),
+            id="nor does it end one that goes on",
+        ),
     ],
 )
 def test_retry_backoff(given: StepView, then: Hold | None) -> None:
