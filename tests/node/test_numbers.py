@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 from attrs import define
 
 from tests.cluster.operators import ended
-from tests.node.flows import Home, a_flow, a_step
+from tests.node.flows import BUSYBOX, Home, a_flow, a_step
 from tests.node.stores import Store, give_credentials
 
 BUCKET: Final = "numbers"
@@ -23,7 +22,9 @@ MIB: Final = 1 << 20
 LARGE_MIB: Final = 512
 MOST_MIB: Final = 96
 RUNS: Final = 5
-MOST_SECONDS: Final = 1.5
+MOST_SECONDS: Final = 0.5
+"""Beside a Pod of the same shape. Each container that follows another one costs a second before ours does anything: a
+kubelet looks once a second for what has ended (its PLEG), so that two more cost 2 s, whatever they do."""
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +45,23 @@ def seconds(home: Home, flow: Any) -> float:
     return time.monotonic() - began
 
 
-def test_two_containers_more_cost_little(ready: Home, store: Store, record_property: Any) -> None:
+def test_two_containers_more_cost_little(ready: Home, store: Store) -> None:
     inputs = {"artifacts": [{"name": "in", "path": "/in/it", "s3": store.s3(BUCKET, "small")}]}
     outputs = {"artifacts": [{"name": "out", "path": "/out/it", "s3": store.s3(BUCKET, "out/")}]}
+    idle = {"image": BUSYBOX, "command": ["true"]}
+    around = {"initContainers": [{"name": f"init-{number}", **idle} for number in range(2)]}
     plain: list[float] = []
+    shaped: list[float] = []
     carrying: list[float] = []
     for number in range(RUNS):
         plain.append(seconds(ready, a_flow(f"plain-{number}", a_step("step", command="echo it"))))
+        shaped.append(seconds(ready, a_flow(f"shaped-{number}", a_step("step", command="echo it", pod=around))))
         step = a_step("step", command="cp /in/it /out/it", inputs=inputs, outputs=outputs)
         carrying.append(seconds(ready, a_flow(f"carrying-{number}", step)))
-    record_property("plain_s", [round(each, 2) for each in plain])
-    record_property("carrying_s", [round(each, 2) for each in carrying])
+    for name, runs in (("one container", plain), ("three that do nothing", shaped), ("with artifacts", carrying)):
+        print(f"{name}:", *(f"{each:.2f} s" for each in runs))
     # Medians would measure whatever else this machine does; the best of each is the cost itself.
-    assert min(carrying) - min(plain) <= MOST_SECONDS, (plain, carrying)
-    assert statistics.median(plain) > 0
+    assert min(carrying) - min(shaped) <= MOST_SECONDS, (plain, shaped, carrying)
 
 
 @define
@@ -103,7 +107,7 @@ def watched() -> Iterator[Peaks]:
         thread.join()
 
 
-def test_memory_does_not_grow_with_the_artifact(ready: Home, store: Store, record_property: Any) -> None:
+def test_memory_does_not_grow_with_the_artifact(ready: Home, store: Store) -> None:
     s3 = store.s3(BUCKET, "large/")
     digest = {"parameters": [{"name": "digest", "valueFrom": {"jsonPath": "$.result"}}]}
     sum_of = "sha256sum {} | cut -c1-64 > /dev/termination-log"
@@ -127,6 +131,6 @@ def test_memory_does_not_grow_with_the_artifact(ready: Home, store: Store, recor
     assert status["phase"] == "Succeeded", status
     first, second = (row["outputs"]["parameters"][0]["value"] for row in status["steps"])
     assert first == second
-    record_property("peaks_mib", [round(peaks.inputs, 1), round(peaks.outputs, 1)])
+    print(f"MiB: inputs {peaks.inputs:.1f}, outputs {peaks.outputs:.1f}")
     assert 10 < peaks.outputs <= MOST_MIB, peaks
     assert 10 < peaks.inputs <= MOST_MIB, peaks

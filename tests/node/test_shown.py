@@ -42,7 +42,7 @@ def the_flow(url: str, store: Store) -> Any:
         "transform",
         "fetch",
         # The first attempt ends in the middle of its work.
-        command='case "$HOSTNAME" in *-r1-*) ;; *) echo x > /out/upper; exit 3;; esac; tr a-z A-Z </in/rows >/out/upper',
+        command='case "$HOSTNAME" in *-r1-*);; *) echo x >/out/upper; exit 3;; esac; tr a-z A-Z </in/rows >/out/upper',
         retryPolicy={"limit": 1, "backoff": {"type": "Fixed", "duration": "1s"}},
         inputs={"artifacts": [artifact("rows", "fetch")]},
         outputs={"artifacts": [{"name": "upper", "path": "/out/upper"}]},
