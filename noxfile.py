@@ -30,7 +30,7 @@ NEWER = ("3.12", "3.13")
 # interpreters run the tests of core and harness, which is all but what is named here: so a new folder of tests is not
 # forgotten.
 NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node", "tests/pictures")
-OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/runtime")
+OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/install", "tests/local", "tests/runtime")
 
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "build.py"
 

@@ -93,8 +93,7 @@ def installed(kubectl: Kubectl) -> Kubectl:
     """The operator runs in the cluster, installed by `zenflow manifests | kubectl apply -f -`."""
     program = Path(sys.executable).with_name("zenflow")
     manifests = subprocess.run([program, "manifests", "--image", IMAGE], capture_output=True, text=True, check=True)
-    made = manifests.stdout.replace("- --metrics-addr", f"- --artifact-image={IMAGE}\n        - --metrics-addr")
-    kubectl("apply", "-f", "-", given=made)
+    kubectl("apply", "-f", "-", given=manifests.stdout)
     kubectl("rollout", "status", "deployment/zenflow-controller", "--timeout=120s", namespace=SYSTEM)
     return kubectl
 
