@@ -26,11 +26,11 @@ PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 OLDEST = "3.11"
 NEWER = ("3.12", "3.13")
 
-# tests/docs is the tier `docs`, tests/cluster the tier `control_plane`, tests/node the tier `node`. The newer
+# tests/docs is the tier `docs`, tests/cluster and tests/install are `control_plane`, tests/node is `node`. The newer
 # interpreters run the tests of core and harness, which is all but what is named here: so a new folder of tests is not
 # forgotten.
-NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/node", "tests/pictures")
-OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/install", "tests/local", "tests/runtime")
+NOT_IN_TESTS = ("tests/docs", "tests/cluster", "tests/install", "tests/node", "tests/pictures")
+OLDEST_ONLY = ("tests/artifacts", "tests/cli", "tests/image", "tests/local", "tests/runtime")
 
 CONTROL_PLANE = ROOT / "tests" / "cluster" / "build.py"
 
@@ -273,7 +273,8 @@ def test_against(session: nox.Session, kubernetes: str) -> None:
     binary = session.run(*build, silent=True)
     assert isinstance(binary, str)
     # One process: a second worker would start a second control plane.
-    pytest(session, *(session.posargs or ("tests/cluster",)), workers=0, ZENFLOW_CONTROL_PLANE=binary.strip())
+    wanted = session.posargs or ("tests/cluster", "tests/install")
+    pytest(session, *wanted, workers=0, ZENFLOW_CONTROL_PLANE=binary.strip(), ZENFLOW_HELM="build")
 
 
 @nox.session(python=OLDEST, default=False)
