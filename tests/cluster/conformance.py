@@ -62,8 +62,10 @@ class Ask:
     path: str
     body: Any = None
     media: str = JSON
-    query: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, Any] = field(factory=dict)
     watch: bool = False
+    accept: str = JSON
+    """The form of the answer that is asked for."""
 
 
 def at(kind: str, name: str = "", sub: str = "") -> str:
@@ -140,11 +142,11 @@ async def asked(
     async with AsyncClient(config, parameters) as http:
         for ask in scenario:
             body = _filled(ask.body, answers, namespace)
-            query = dict(ask.query)
+            query = _filled(dict(ask.query), answers, namespace)
             if ask.watch:
                 query, body = {**query, **body}, None
             content = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
-            headers = {"content-type": ask.media} if content is not None else {}
+            headers = {"accept": ask.accept, **({"content-type": ask.media} if content is not None else {})}
             path = ask.path.replace("{ns}", namespace)
             response = await http.request(ask.method, path, content=content, headers=headers, params=query)
             if ask.watch and response.status_code == 200:

@@ -16,6 +16,7 @@ from tests.cluster.scenarios import Scenario
 from tests.cluster.scenarios_fixed import FIXED
 from tests.cluster.scenarios_jobs import INVALID_JOBS
 from tests.cluster.scenarios_objects import NAMES, OBJECTS
+from tests.cluster.scenarios_options import APPLIES, FORMS, LISTS, POLICIES, STRICTNESS
 from tests.cluster.scenarios_reads import DELETES, READS
 from tests.cluster.scenarios_writes import TOO_LARGE, WRITES
 from zenflow_testing.cluster import Cluster
@@ -55,6 +56,17 @@ DIFFERENT = {
     "a negative index": "the server counts from the end of the list, an extension of RFC 6902",
     "moving and copying": "the server copies null from a missing member",
     "a put of another uid": "the words only: the server tells of its store",
+    "the metadata alone": "the fake answers status writes in that form, and reads whole",
+    "the metadata alone or else all": "the same",
+    "the metadata alone of a list": "the same",
+    "an unknown field of a Job, strictly": "the fake does not look at fieldValidation",
+    "a strictness that there is not": "the same",
+    "a list from the past": "the fake keeps no lists of the past, and answers 410 to an exact version",
+    "a watch that begins with all": "the fake does not send what is there first, as sendInitialEvents asks for",
+    "a watch that begins with all without a match": "one cause more",
+    "a watch from a version that is none": "400, where the server answers 500",
+    "a policy and orphans at once": "the fake takes the policy, and the server neither",
+    "an empty object": "the fake keeps an empty map that the server drops",
     "a Job of that size": "the server tries again, and trips over the labels that it generated the first time",
 }
 """Scenarios in which the fake is meant to differ, and how. docs/fake-cluster.md tells users."""
@@ -66,7 +78,10 @@ DIFFERENT_FROM_OLDER = {
 }
 """The same for a server older than the one modelled. Its words are not compared: each minor version changes some."""
 
-TABLES = (OBJECTS, NAMES, WRITES, TOO_LARGE, DELETES, READS, FIXED)
+TABLES = (
+    *(OBJECTS, NAMES, WRITES, TOO_LARGE, DELETES, READS, FIXED),
+    *(FORMS, APPLIES, STRICTNESS, LISTS, POLICIES),
+)
 SCENARIOS: dict[str, Scenario] = {
     **{what: scenario for table in TABLES for what, scenario in table.items()},
     **{f"a Job with {what}": (create("Job", job),) for what, job in INVALID_JOBS.items()},
