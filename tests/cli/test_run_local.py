@@ -119,7 +119,12 @@ def test_ctrl_c_says_what_was_running_and_how_to_go_on(tmp_path: Path, monkeypat
     written(a_step("long", "touch started; test -e go || sleep 600"))
     command = [sys.executable, "-c", "import sys; from zenflow_runtime.cli import main; sys.exit(main())"]
     process = subprocess.Popen(
-        [*command, "run", "--local", "flow.yaml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "run", "--local", "flow.yaml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever started the tests in the background of a shell has had the signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     works = list(Path().glob("**/started"))
     while not works:

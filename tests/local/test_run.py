@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import threading
 import time
@@ -291,10 +292,15 @@ def test_an_interrupted_run_goes_on_without_doing_again_what_had_succeeded(tmp_p
     def interrupt(step: StepName) -> None:
         while not count.exists() or "long" not in count.read_text():
             time.sleep(0.01)
-        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, args=(StepName("long"),), daemon=True).start()
-    first = LocalRun(flow, plan, folder=work, engine=Processes()).run()
+    # Whoever started the tests in the background of a shell has had the signal ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        first = LocalRun(flow, plan, folder=work, engine=Processes()).run()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     (tmp_path / "go").touch()
     second = LocalRun(flow, plan, folder=work, engine=Processes(), resumed=saved.load(work)).run()
 
