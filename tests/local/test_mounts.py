@@ -81,11 +81,11 @@ def test_a_volume_that_cannot_be_had_says_why(volume: Any, why: str, tmp_path: P
 
 
 def test_a_sub_path_is_a_folder_of_its_own_in_the_volume(tmp_path: Path) -> None:
-    container = {"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/work", "subPath": "deep/er"}]}
+    container = {"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/job", "subPath": "deep/er"}]}
 
     mounts = mounts_of(container, {"v": tmp_path}, termination_log=tmp_path / "message")
 
-    assert mounts.moved("/work/x > /dev/termination-log") == f"{tmp_path}/deep/er/x > {tmp_path}/message"
+    assert mounts.moved("/job/x > /dev/termination-log") == f"{tmp_path}/deep/er/x > {tmp_path}/message"
     assert (tmp_path / "deep/er").is_dir()
 
 
