@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# For `tools`, which no package holds; at the end, so that the packages are those that are installed.
+sys.path.append(str(Path(__file__).parents[1]))
 
 # A law must not fail because the machine is busy, so there is no deadline in either profile.
 settings.register_profile("dev", deadline=None)
