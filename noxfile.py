@@ -242,6 +242,13 @@ def newest_control_plane(session: nox.Session) -> None:
     test_against(session, "1.35")
 
 
+@nox.session(python=OLDEST, default=False)
+def cases_real(session: nox.Session) -> None:
+    """Play the cases of `tests/cases` on a real API server, as far as time allows."""
+    session.posargs.append("tests/cluster/cases_real.py")
+    test_against(session, "1.35")
+
+
 @nox.session(python=OLDEST, name="control_plane-1.34", default=False)
 def older_control_plane(session: nox.Session) -> None:
     """The same with Kubernetes 1.34."""

@@ -7,8 +7,11 @@ from typing import Final
 
 from zenflow_testing.cases import CaseFile
 
-LAST_SECONDS: Final = 180.0
+LAST_SECONDS: Final = 45.0
 """Real time cannot jump: a case whose history or assertions go on for longer is left out."""
+
+AT_ONCE: Final = 6
+"""Cases that are played side by side: each has an operator of its own, and what it expects has to come in time."""
 
 LEFT_OUT: Final[Mapping[str, str]] = {}
 """What cannot happen there, by the name of its case."""
