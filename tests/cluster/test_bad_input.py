@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.cluster.accounts import (
     given_rights,
     home_of,
     requests_of,
-    user_of,
 )
 from tests.cluster.controlplane import JOBFLOW_CRD, ControlPlane, Job, control_plane, eventually
 from tests.cluster.operators import (
@@ -36,7 +34,6 @@ from tests.cluster.operators import (
     phases,
     reached,
     rows,
-    status_of,
 )
 from zenflow_runtime.installing import NAME, Installation
 
@@ -232,24 +229,3 @@ def test_a_right_that_is_missing_is_named(plane: ControlPlane, http: httpx2.Clie
         assert eventually(unready, "the operator to say what it lacks") == LACKS
         given_rights(plane, installation)
         eventually(lambda: running.page("/readyz")[0] == 200, "the operator to begin")
-
-
-def test_a_step_says_which_right_its_operator_lacks(plane: ControlPlane, http: httpx2.Client, lacking: str) -> None:
-    installation = Installation(only=lacking)
-    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{lacking}/roles/{NAME}"
-    with operator(plane, installation=installation), closing(plane.client(lacking)) as client:
-        role = http.get(path).json()
-        for rule in role["rules"]:
-            if rule["resources"] == ["jobs"]:
-                rule["verbs"].remove("create")
-        assert http.put(path, json=role).status_code == 200
-        # The API server learns of a changed role by a watch of its own.
-        asks = {"namespace": lacking, "verb": "create", "group": "batch", "resource": "jobs"}
-        review = {"spec": {"user": user_of(installation), "resourceAttributes": asks}}
-        reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        eventually(lambda: not http.post(reviews, json=review).json()["status"]["allowed"], "the right to be gone")
-        client.create(a_flow("blocked", a_step("one")))
-        wanted = 'cannot create resource "jobs" in API group "batch"'
-        eventually(lambda: wanted in str(status_of(client, "blocked")), "the step to say why it does not run")
-        given_rights(plane, installation)
-        assert ended(client, "blocked")["phase"] == "Succeeded"
