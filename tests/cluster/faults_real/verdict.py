@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +38,7 @@ class Ending:
                     row["phase"],
                     row.get("reason", ""),
                     row.get("attempt", 0),
-                    _INSTANT.sub("", str(row.get("outputs", ""))),
+                    _INSTANT.sub("", json.dumps(row["outputs"], sort_keys=True) if "outputs" in row else ""),
                 )
                 for row in rows
             ),
