@@ -244,8 +244,8 @@ def newest_control_plane(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def cases_real(session: nox.Session) -> None:
-    """Play the cases of `tests/cases` on a real API server, as far as time allows."""
-    session.posargs.append("tests/cluster/cases_real.py")
+    """Play cases and golden lifecycles on a real API server, as far as time allows: not on a busy machine."""
+    session.posargs.extend(("tests/cluster/cases_real.py", "tests/cluster/lifecycles_real.py"))
     test_against(session, "1.35")
 
 

@@ -126,7 +126,7 @@ def requests_of(plane: ControlPlane, *users: str) -> Iterator[Request]:
     with (plane.folder / "audit.log").open(encoding="utf-8") as lines:
         for line in lines:
             entry = json.loads(line)
-            user, about = entry["user"]["username"], entry.get("objectRef")
+            user, about = entry["user"].get("username", ""), entry.get("objectRef")
             ours = user in users if users else user.startswith("system:serviceaccount:") and user.endswith(f":{NAME}")
             if not ours or about is None:
                 continue

@@ -178,7 +178,7 @@ def _audited(entry: dict[str, Any]) -> Audited:
     about = entry.get("objectRef") or {}
     subresource = about.get("subresource")
     return Audited(
-        entry["user"]["username"],
+        entry["user"].get("username", ""),  # nobody could tell who asked
         entry.get("userAgent", ""),
         verb=entry["verb"],
         resource=about.get("resource", "") + (f"/{subresource}" if subresource else ""),

@@ -45,7 +45,7 @@ class Lasting:
         """End it in the middle of whatever it does."""
         assert self._running is not None, "it runs"
         self._running.process.kill()
-        self._running.process.wait()
+        self._running.stop()  # closes the pipe, and waits
 
     def stop(self) -> None:
         """End it in order."""
