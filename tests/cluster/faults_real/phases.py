@@ -31,11 +31,11 @@ from zenflow_runtime.leader import LEASE_NAME
 
 ALONE: Final = ("--leader-election-mode", "disabled")
 
-KILL_SECONDS: Final = 4.0
-"""An operator that has not asked often enough to be killed by then is killed all the same."""
+KILL_SECONDS: Final = (1.5, 4.0)
+"""An operator that has not asked often enough to be killed after so long is killed all the same."""
 
-KILL_REQUESTS: Final = 40
-"""It dies with one of so many requests; a start alone is some fifteen."""
+KILL_REQUESTS: Final = 24
+"""It dies with one of so many requests; a start alone is some ten."""
 
 AWAY_SECONDS: Final = 4.0
 """For so long watches stay away; etcd has forgotten what they would go on from."""
@@ -111,6 +111,7 @@ def calm(control: Lasting) -> Calm:
 def kills(control: Lasting, calm: Calm, *, count: int, flows: int, seed: int) -> Figures:
     """`kill -9` of the operator, with a random request each time, before or after it is performed."""
     killing = Killing(seed, highest=KILL_REQUESTS)
+    draw = random.Random(seed)
     by_time = 0
     with (
         yard(control.plane, f"kills-{seed}", many(flows)) as ours,
@@ -122,7 +123,7 @@ def kills(control: Lasting, calm: Calm, *, count: int, flows: int, seed: int) ->
                 killing.aim(operating.pid)
                 share = (number + 1) / count
                 process = operating.running.process
-                if not ours.until(partial(_has_ended, process), KILL_SECONDS, share):
+                if not ours.until(partial(_has_ended, process), draw.uniform(*KILL_SECONDS), share):
                     by_time += 1
                 killing.rest()
                 operating.kill()
@@ -174,7 +175,7 @@ def unruly(control: Lasting, calm: Calm, *, flows: int, seed: int, share: float 
         phase = _Phase(control, "unruly", ours)
         with phase.operator(wire.kubeconfig, *ALONE):
             ours.finish(300.0)
-        return phase.figures(calm, wire.requests, treated=dict(sorted(wire.treated.items())))
+        return phase.figures(calm, wire.requests, halfEvents=wire.halves, treated=dict(sorted(wire.treated.items())))
 
 
 def paused(control: Lasting, calm: Calm, *, flows: int, seed: int, what: tuple[str, str]) -> Figures:

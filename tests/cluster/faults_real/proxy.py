@@ -30,6 +30,9 @@ from zenflow_runtime.door import ask_of
 _HEAD_BYTES: Final = 256 * 1024
 _GONE: Final = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
 _EXPIRED: Final = json.dumps({"type": "ERROR", "object": _GONE | {"message": "made by the proxy"}}).encode() + b"\n"
+_HALF_SECONDS: Final = 5.0
+"""So much longer a watch lasts that has to end in the middle of an event, if there is none."""
+
 _LATE_SECONDS: Final = 120.0
 """What a late request waits for comes within that."""
 
@@ -143,6 +146,8 @@ class Wire:
         """Watches and lists that were told 410 by the server."""
         self.treated: Counter[str] = Counter()
         """Requests by what was done to them."""
+        self.halves = 0
+        """Events of which only a part was handed on."""
         self.late: list[int] = []
         """How the server answered requests that came late."""
         self.kubeconfig = Path()
@@ -256,29 +261,55 @@ class Wire:
         writer.write(answer.head)
         await writer.drain()
         loop = asyncio.get_running_loop()
+        chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def take() -> None:
+            # Apart from the giving, so that each is as late as all others, and not later than the one before.
+            while chunk := await link.chunk():
+                self.expired += b'"code":410' in chunk
+                chunks.put_nowait((loop.time(), chunk))
+
+        def over(task: asyncio.Task[None]) -> None:
+            if task.cancelled() or task.exception() is not None:
+                writer.close()  # torn off on that side, so on this one, too
+            chunks.put_nowait((loop.time(), b""))
+
+        taking = asyncio.create_task(take())
+        taking.add_done_callback(over)
+        try:
+            await self._give(chunks, writer, how)
+        finally:
+            taking.cancel()
+
+    async def _give(
+        self, chunks: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, how: Watch | None
+    ) -> None:
+        """Hand on what a watch says, until it or its treatment ends; the connection ends then, too."""
+        loop = asyncio.get_running_loop()
+        late, ending = (0.0, Ending.CLEAN) if how is None else (how.late, how.ending)
         end = None if how is None else loop.time() + how.lasts
-        while True:
+        # Half an event needs an event.
+        last = end if end is None or ending is Ending.CLEAN else end + _HALF_SECONDS
+        while last is None or loop.time() < last:
             try:
-                async with asyncio.timeout_at(end):
-                    chunk = await link.chunk()
+                async with asyncio.timeout_at(last):
+                    came, chunk = await chunks.get()
+                    await asyncio.sleep(came + late - loop.time())
             except TimeoutError:
-                writer.write(b"0\r\n\r\n")
                 break
-            self.expired += b'"code":410' in chunk
-            if how is not None:
-                await asyncio.sleep(how.late)
-                if end is not None and loop.time() >= end and how.ending is not Ending.CLEAN and chunk:
-                    half = chunk[: len(chunk) // 2]
-                    # An abrupt end leaves out what is announced.
-                    announced = half if how.ending is Ending.MIDWAY else chunk
-                    writer.write(b"%x\r\n" % len(announced) + half)
-                    writer.write(b"\r\n0\r\n\r\n" if how.ending is Ending.MIDWAY else b"")
-                    break
-            writer.write(b"%x\r\n" % len(chunk) + chunk + b"\r\n")
-            await writer.drain()
             if not chunk:
                 break
-        await writer.drain()
+            if end is not None and loop.time() >= end:
+                half = chunk[: len(chunk) // 2]
+                self.halves += 1
+                if ending is Ending.ABRUPT:
+                    writer.write(b"%x\r\n" % len(chunk) + half)
+                    return
+                writer.write(b"%x\r\n" % len(half) + half + b"\r\n")
+                break
+            writer.write(b"%x\r\n" % len(chunk) + chunk + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
 
     # The thread
 
