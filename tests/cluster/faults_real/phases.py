@@ -37,7 +37,7 @@ KILL_SECONDS: Final = (1.5, 4.0)
 KILL_REQUESTS: Final = 24
 """It dies with one of so many requests; a start alone is some ten."""
 
-AWAY_SECONDS: Final = 4.0
+AWAY_SECONDS: Final = 3.0
 """For so long watches stay away; etcd has forgotten what they would go on from."""
 
 RECORDS: Final = ("patch", "jobflows/status")

@@ -328,10 +328,12 @@ class Wire:
         async def drop() -> None:
             if self._server is not None:
                 self._server.close()
-            tasks = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
-            for each in tasks:
-                each.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Whoever was about to be accepted comes while the first are dropped.
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for each in others:
+                    each.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+                await asyncio.sleep(0)
             # Transports that are closed go with the next turns of the loop.
             await asyncio.sleep(0.1)
 
