@@ -67,7 +67,7 @@ def test_an_operator_that_is_killed_twenty_times(side_by_side: Mapping[str, Futu
     figures = side_by_side["kills"].result()
     assert figures.verdict.wrong == ()
     assert figures.more["kills"] == 20
-    assert sum(figures.more["killedByRequest"].values()) >= 10
+    assert sum(figures.more["killedByRequest"].values()) >= 5
 
 
 def test_a_wire_that_lies(side_by_side: Mapping[str, Future[Figures]]) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from tests.cluster.faults_real.proxy import (
+from tests.cluster.faults_real.treatments import (
     PASS,
     Asked,
     Ending,

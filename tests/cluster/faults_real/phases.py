@@ -18,11 +18,12 @@ from typing import Any, Final, TypeAlias
 from attrs import field, frozen
 
 from tests.cluster.accounts import EVERYWHERE, HOME, user_of
-from tests.cluster.controlplane import eventually
+from tests.cluster.controlplane import START_SECONDS, eventually
 from tests.cluster.faults_real.behaviours import Killing, PausedAt, SlowToWatch, Unruly
 from tests.cluster.faults_real.flows import each_once, many
 from tests.cluster.faults_real.lasting import COMPACTING, Lasting
-from tests.cluster.faults_real.proxy import Asked, proxy
+from tests.cluster.faults_real.proxy import Wire, proxy
+from tests.cluster.faults_real.treatments import Asked
 from tests.cluster.faults_real.verdict import Ending, Verdict, endings, verdict
 from tests.cluster.faults_real.yard import Yard, yard
 from tests.cluster.operators import launched
@@ -31,8 +32,8 @@ from zenflow_runtime.leader import LEASE_NAME
 
 ALONE: Final = ("--leader-election-mode", "disabled")
 
-KILL_SECONDS: Final = (1.5, 4.0)
-"""An operator that has not asked often enough to be killed after so long is killed all the same."""
+KILL_SECONDS: Final = (0.5, 3.0)
+"""An operator that has not asked often enough to be killed that long after its first request is killed all the same."""
 
 KILL_REQUESTS: Final = 24
 """It dies with one of so many requests; a start alone is some ten."""
@@ -122,7 +123,9 @@ def kills(control: Lasting, calm: Calm, *, count: int, flows: int, seed: int) ->
             with phase.operator(wire.kubeconfig, *ALONE) as operating:
                 killing.aim(operating.pid)
                 share = (number + 1) / count
-                process = operating.running.process
+                before, process = wire.requests, operating.running.process
+                # How long a process takes to begin is not what it is killed for.
+                ours.until(partial(_asks, wire, before), START_SECONDS, share)
                 if not ours.until(partial(_has_ended, process), draw.uniform(*KILL_SECONDS), share):
                     by_time += 1
                 killing.rest()
@@ -131,6 +134,10 @@ def kills(control: Lasting, calm: Calm, *, count: int, flows: int, seed: int) ->
             ours.finish()
         struck = {each: wire.treated[each] for each in sorted(wire.treated)}
         return phase.figures(calm, wire.requests, kills=count, killedByTime=by_time, killedByRequest=struck)
+
+
+def _asks(wire: Wire, before: int) -> bool:
+    return wire.requests > before
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

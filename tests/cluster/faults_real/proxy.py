@@ -9,22 +9,34 @@ Plain HTTP towards the operator, TLS towards the server. A treatment is a value;
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 import yaml
 from attrs import frozen
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.faults_real.treatments import (
+    PASS,
+    Asked,
+    Behaviour,
+    Ending,
+    HoldBack,
+    Late,
+    Pass,
+    Refuse,
+    Sever,
+    Strike,
+    Watch,
+    word_of,
+)
 from zenflow_runtime.door import ask_of
 
 _HEAD_BYTES: Final = 256 * 1024
@@ -35,105 +47,6 @@ _HALF_SECONDS: Final = 5.0
 
 _LATE_SECONDS: Final = 120.0
 """What a late request waits for comes within that."""
-
-
-class Ending(StrEnum):
-    """How a watch ends before its time."""
-
-    CLEAN = "clean"
-    """As a server ends one."""
-    MIDWAY = "midway"
-    """As a server ends one, but in the middle of an event."""
-    ABRUPT = "abrupt"
-    """The connection is gone, in the middle of an event."""
-
-
-@frozen
-class Pass:
-    """As if there were no proxy, after so many seconds."""
-
-    after: float = 0.0
-
-
-@frozen
-class Refuse:
-    """Answered with a Status; `performed`: the server has done it all the same."""
-
-    code: int
-    reason: str
-    retry_after: int | None = None
-    performed: bool = False
-
-
-@frozen
-class Sever:
-    """The connection goes away instead of an answer; `performed`: after the server has done it."""
-
-    performed: bool
-
-
-@frozen
-class HoldBack:
-    """Performed at once, answered after so many seconds."""
-
-    seconds: float
-
-
-@frozen
-class Watch:
-    """A watch whose events come so many seconds late, and which ends after so many seconds."""
-
-    late: float
-    lasts: float
-    ending: Ending
-
-
-@frozen
-class Late:
-    """The deed is done, then something waited for, and then the server is asked."""
-
-    deed: Callable[[], None]
-    until: threading.Event
-
-
-@frozen
-class Strike:
-    """The deed is done before the server hears of the request, or after it has done it; nobody gets an answer."""
-
-    deed: Callable[[], None]
-    performed: bool
-
-
-Treatment: TypeAlias = Pass | Refuse | Sever | HoldBack | Watch | Late | Strike
-PASS: Final = Pass()
-
-
-@frozen
-class Asked:
-    """A request, as RBAC sees it."""
-
-    verb: str
-    resource: str
-    """With its subresource."""
-    name: str
-
-    @property
-    def writes(self) -> bool:
-        """Whether it changes something."""
-        return self.verb not in ("get", "list", "watch")
-
-
-class Behaviour(Protocol):
-    """Decides how a request is treated. It is called in the proxy's thread, one request at a time."""
-
-    def treat(self, asked: Asked) -> Treatment: ...
-
-
-class Straight:
-    """Lets everything pass."""
-
-    def treat(self, _asked: Asked) -> Treatment:
-        return PASS
 
 
 class Wire:
@@ -156,6 +69,8 @@ class Wire:
         self._watches: dict[asyncio.StreamWriter, str] = {}
         """What they watch."""
         self._loop = asyncio.new_event_loop()
+        self._connections: set[asyncio.Task[None]] = set()
+        """A loop by itself holds tasks weakly."""
         self._server: asyncio.Server | None = None
 
     def cut_watches(self) -> None:
@@ -187,6 +102,9 @@ class Wire:
         return port
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a callback of a server is a task"
+        self._connections.add(task)
         link = _Link(self._address.hostname or "", self._address.port or 443, self._trust)
         try:
             while await self._exchange(reader, writer, link):
@@ -196,6 +114,7 @@ class Wire:
         except asyncio.CancelledError:
             pass  # the proxy ends
         finally:
+            self._connections.discard(task)
             link.close()
             writer.close()
 
@@ -208,7 +127,7 @@ class Wire:
         self.requests += 1
         treatment = self.behaviour.treat(asked)
         if treatment != PASS:
-            self.treated[_word(treatment)] += 1
+            self.treated[word_of(treatment)] += 1
         match treatment:
             case Refuse(performed=False):
                 return await _answer(writer, treatment)
@@ -314,8 +233,16 @@ class Wire:
     # The thread
 
     def run(self) -> None:
-        """Turn the loop until `end`."""
+        """Turn the loop until `end`, then drop every connection."""
         self._loop.run_forever()
+        if self._server is not None:
+            self._server.close()
+        # Whoever was about to be accepted comes while the first are dropped, and closed transports take some turns.
+        while tasks := asyncio.all_tasks(self._loop):
+            for each in tasks:
+                each.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self._loop.run_until_complete(asyncio.sleep(0.1))
         self._loop.close()
 
     def begin(self) -> int:
@@ -323,21 +250,7 @@ class Wire:
         return asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(10)
 
     def end(self) -> None:
-        """Drop every connection, and stop."""
-
-        async def drop() -> None:
-            if self._server is not None:
-                self._server.close()
-            # Whoever was about to be accepted comes while the first are dropped.
-            while others := asyncio.all_tasks() - {asyncio.current_task()}:
-                for each in others:
-                    each.cancel()
-                await asyncio.gather(*others, return_exceptions=True)
-                await asyncio.sleep(0)
-            # Transports that are closed go with the next turns of the loop.
-            await asyncio.sleep(0.1)
-
-        asyncio.run_coroutine_threadsafe(drop(), self._loop).result(30)
+        """Stop turning it."""
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 
@@ -425,25 +338,6 @@ async def _answer(writer: asyncio.StreamWriter, refusal: Refuse) -> bool:
     return True
 
 
-def _word(treatment: Treatment) -> str:
-    """What a treatment is called in figures."""
-    match treatment:
-        case Refuse(code=code, performed=performed):
-            return f"{code} after it was done" if performed else str(code)
-        case Sever(performed=performed):
-            return "severed after it was done" if performed else "severed"
-        case Strike(performed=performed):
-            return "struck after it was done" if performed else "struck before"
-        case Watch(ending=ending):
-            return f"watch late, ended {ending.value}"
-        case HoldBack():
-            return "answer held back"
-        case Late():
-            return "paused before"
-        case Pass():
-            return "delayed"
-
-
 @contextmanager
 def proxy(plane: ControlPlane, kubeconfig: Path, behaviour: Behaviour) -> Iterator[Wire]:
     """A proxy, and a kubeconfig file that leads through it whoever has the given one."""
@@ -459,6 +353,5 @@ def proxy(plane: ControlPlane, kubeconfig: Path, behaviour: Behaviour) -> Iterat
         wire.kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
         yield wire
     finally:
-        with contextlib.suppress(TimeoutError):
-            wire.end()
+        wire.end()
         thread.join(30)

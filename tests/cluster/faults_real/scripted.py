@@ -25,7 +25,8 @@ from tests.cluster.accounts import HOME
 from tests.cluster.controlplane import Job
 from tests.cluster.faults_real.flows import Member
 from tests.cluster.faults_real.lasting import Lasting
-from tests.cluster.faults_real.proxy import PASS, Asked, Refuse, Strike, Treatment, Wire, proxy
+from tests.cluster.faults_real.proxy import Wire, proxy
+from tests.cluster.faults_real.treatments import PASS, Asked, Refuse, Strike, Treatment
 from tests.cluster.faults_real.verdict import Ending, endings
 from tests.cluster.faults_real.yard import yard
 from tests.cluster.operators import Operating, launched, played
