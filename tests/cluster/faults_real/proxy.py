@@ -144,6 +144,9 @@ class Wire:
             case _:
                 pass
         answer = await link.ask(head + body)
+        if isinstance(treatment, Strike) and asked.verb == "watch":
+            treatment.deed()  # that it has begun is all that a server does at once
+            return False
         if asked.verb == "watch" and answer.chunked and answer.status == 200:
             how = treatment if isinstance(treatment, Watch) else None
             # Nobody says anything during a watch: what comes is the end of whoever asked.
