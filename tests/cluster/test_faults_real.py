@@ -9,15 +9,18 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.build import built
 from tests.cluster.conftest import VARIABLE
 from tests.cluster.faults_real import phases
+from tests.cluster.faults_real.flows import Member
 from tests.cluster.faults_real.lasting import Lasting, lasting
 from tests.cluster.faults_real.phases import Calm, Figures
 from tests.cluster.faults_real.scripted import Outcome, case_in, real, simulated
+from tests.cluster.faults_real.verdict import Ending, judged
 
 SCRIPTS = {
     path.name.removesuffix(".case.yaml"): path
@@ -61,6 +64,72 @@ def scripts(control: Lasting) -> Iterator[Mapping[str, Future[Outcome]]]:
     """Every script on its way, all at once."""
     with ThreadPoolExecutor(max_workers=len(SCRIPTS)) as threads:
         yield {name: threads.submit(real, case_in(path), control) for name, path in SCRIPTS.items()}
+
+
+DONE = Ending("Succeeded", (("a", "Succeeded", "JobComplete", 1, ""),))
+"""How a flow of one step ends in the calm run."""
+
+FAILED = Ending("Failed", (("a", "Failed", "JobFailed", 1, ""),))
+WAITING = Ending("Running", (("a", "Running", "Admitted", 1, ""),))
+
+
+def a_job(name: str, *, attempt: str = "1", active: int = 0) -> dict[str, Any]:
+    """A Job of step a of flow x."""
+    owner = {
+        "apiVersion": "workflow.kube-zen.io/v1alpha1",
+        "kind": "JobFlow",
+        "name": "x",
+        "uid": "1",
+        "controller": True,
+    }
+    labels = {"workflow.kube-zen.io/step": "a", "workflow.kube-zen.io/attempt": attempt}
+    return {
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
+        "status": {"active": active},
+    }
+
+
+@pytest.mark.parametrize(
+    ("creates", "jobs", "ending", "then"),
+    [
+        pytest.param([("x-a-1", 201)], [a_job("x-a-1")], DONE, (), id="one create an attempt is right"),
+        pytest.param([("x-a-1", 201), ("x-a-1", 409)], [a_job("x-a-1")], DONE, (), id="what was refused made nothing"),
+        pytest.param(
+            [("x-a-1", 201), ("x-a-1", 201)],
+            [a_job("x-a-1")],
+            DONE,
+            ("Job x-a-1 was created 2 times",),
+            id="a Job that was made again is a duplicate",
+        ),
+        pytest.param(
+            [("x-a-1", 201)], [a_job("x-a-1", active=1)], DONE, ("Job x-a-1 still runs",), id="no Job may run on"
+        ),
+        pytest.param([], [], DONE, ("x has had 1 attempts and 0 Jobs",), id="an attempt without a Job is lost"),
+        pytest.param(
+            [("x-a-1", 201)], [], WAITING, (f"x has not ended: {WAITING}",), id="a flow that waits for ever is lost"
+        ),
+        pytest.param(
+            [("x-a-1", 201)],
+            [],
+            FAILED,
+            (f"x: {FAILED}, in the calm run {DONE}",),
+            id="another end than in the calm run is different",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(
+    creates: list[tuple[str, int]], jobs: list[dict[str, Any]], ending: Ending, then: tuple[str, ...]
+) -> None:
+    flows = [Member("x", {"metadata": {"name": "x"}})]
+    assert judged(flows, creates, jobs, ended={"x": ending}, calm={"x": DONE}).wrong == then
+
+
+def test_two_names_of_one_attempt_are_duplicates() -> None:
+    jobs = [a_job("x-a-1"), a_job("x-a-2")]
+    creates = [("x-a-1", 201), ("x-a-2", 201)]
+    wrong = judged([], creates, jobs, ended={}, calm={}).duplicates
+    assert len(wrong) == 1
+    assert "step='a', attempt=1" in wrong[0]
 
 
 def test_an_operator_that_is_killed_twenty_times(side_by_side: Mapping[str, Future[Figures]]) -> None:

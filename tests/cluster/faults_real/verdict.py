@@ -84,18 +84,25 @@ def verdict(
     plane: ControlPlane, client: lightkube.Client, flows: Sequence[Member], *, calm: Mapping[str, Ending]
 ) -> Verdict:
     """Judge flows that have had their time, against the endings of their roles in a calm run."""
-    creates = [
-        each
-        for each in plane.audit()
-        if (each.verb, each.resource, each.namespace) == ("create", "jobs", client.namespace)
-    ]
-    made = Counter(each.name for each in creates if each.code == 201)
-    jobs = list(client.list(Job))
+    about = ("create", "jobs", client.namespace)
+    creates = [(each.name, each.code) for each in plane.audit() if (each.verb, each.resource, each.namespace) == about]
+    return judged(flows, creates, list(client.list(Job)), ended=endings(client), calm=calm)
+
+
+def judged(
+    flows: Sequence[Member],
+    creates: Sequence[tuple[str, int]],
+    jobs: Sequence[Mapping[str, Any]],
+    *,
+    ended: Mapping[str, Ending],
+    calm: Mapping[str, Ending],
+) -> Verdict:
+    """The verdict on creates of Jobs (name and answer), the Jobs that are there, and how flows have ended."""
+    made = Counter(name for name, code in creates if code == 201)
     twins = Counter(str(parse_attempt(job)) for job in jobs)
-    ended = endings(client)
     return Verdict(
         jobs=sum(made.values()),
-        refused=sum(each.code == 409 for each in creates),
+        refused=sum(code == 409 for _, code in creates),
         duplicates=(
             *(f"Job {name} was created {count} times" for name, count in made.items() if count > 1),
             *(f"{count} Jobs say that they are {what}" for what, count in twins.items() if count > 1),
