@@ -70,6 +70,7 @@ DONE = Ending("Succeeded", (("a", "Succeeded", "JobComplete", 1, ""),))
 """How a flow of one step ends in the calm run."""
 
 FAILED = Ending("Failed", (("a", "Failed", "JobFailed", 1, ""),))
+STOPPED = Ending("Failed", (("a", "Failed", "FlowEnded", 1, ""),))
 WAITING = Ending("Running", (("a", "Running", "Admitted", 1, ""),))
 
 
@@ -105,6 +106,14 @@ def a_job(name: str, *, attempt: str = "1", active: int = 0) -> dict[str, Any]:
             [("x-a-1", 201)], [a_job("x-a-1", active=1)], DONE, ("Job x-a-1 still runs",), id="no Job may run on"
         ),
         pytest.param([], [], DONE, ("x has had 1 attempts and 0 Jobs",), id="an attempt without a Job is lost"),
+        pytest.param([], [], STOPPED, (), id="what was stopped may not have had its Job yet"),
+        pytest.param(
+            [("x-a-1", 201), ("x-a-1-r1", 201)],
+            [],
+            STOPPED,
+            ("x has had 1 attempts and 2 Jobs",),
+            id="but it has not had another one",
+        ),
         pytest.param(
             [("x-a-1", 201)], [], WAITING, (f"x has not ended: {WAITING}",), id="a flow that waits for ever is lost"
         ),
@@ -121,7 +130,8 @@ def test_what_is_wrong_is_found(
     creates: list[tuple[str, int]], jobs: list[dict[str, Any]], ending: Ending, then: tuple[str, ...]
 ) -> None:
     flows = [Member("x", {"metadata": {"name": "x"}})]
-    assert judged(flows, creates, jobs, ended={"x": ending}, calm={"x": DONE}).wrong == then
+    calm = {"x": STOPPED if ending == STOPPED else DONE}
+    assert judged(flows, creates, jobs, ended={"x": ending}, calm=calm).wrong == then
 
 
 def test_two_names_of_one_attempt_are_duplicates() -> None:

@@ -18,6 +18,10 @@ from zenflow_core.reading import parse_attempt
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
 
 
+STOPPED: Final = ("StepTimedOut", "FlowEnded")
+"""Reasons of steps that something else than their Job ended: it may have been before the Job was made."""
+
+
 @frozen
 class Ending:
     """How a flow has ended, in what may not depend on faults: no instants, no names, no uids."""
@@ -126,8 +130,7 @@ def _lost(
         if ending is None or not ending.over:
             yield f"{each.name} has not ended: {ending}"
             continue
-        # What was stopped from outside may have been stopped before its Job was made.
-        if all(reason not in ("StepTimedOut", "Replaced") for _, _, reason, _, _ in ending.steps):
-            own = sum(name.startswith(f"{each.name}-") for name in made)
-            if own != ending.attempts:
-                yield f"{each.name} has had {ending.attempts} attempts and {own} Jobs"
+        own = sum(name.startswith(f"{each.name}-") for name in made)
+        stopped = any(reason in STOPPED for _, _, reason, _, _ in ending.steps)
+        if own > ending.attempts or (own < ending.attempts and not stopped):
+            yield f"{each.name} has had {ending.attempts} attempts and {own} Jobs"
