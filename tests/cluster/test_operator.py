@@ -15,7 +15,7 @@ import pytest
 from lightkube.core.exceptions import ApiError
 from lightkube.types import CascadeType, PatchType
 
-from tests.cluster.accounts import Request, requests_of
+from tests.cluster.accounts import EVERYWHERE, Request, requests_of, user_of
 from tests.cluster.controlplane import ControlPlane, Job, JobFlow, PersistentVolume, Pod, eventually
 from tests.cluster.operators import (
     Operating,
@@ -39,7 +39,8 @@ def operating(plane: ControlPlane) -> Iterator[Operating]:
     """One operator for all tests of this file. The server refused it nothing but what is meant to be refused."""
     with operator(plane) as running:
         yield running
-        refused = {(each.use.verb, each.use.resource, each.code) for each in requests_of(plane) if _was_refused(each)}
+        asked = requests_of(plane, user_of(EVERYWHERE))
+        refused = {(each.use.verb, each.use.resource, each.code) for each in asked if _was_refused(each)}
     assert refused <= LEGITIMATE
 
 
