@@ -208,9 +208,9 @@ class _Teller:
                 at = f"at the latest at {rfc3339(until)}"
                 self._say(name, f"{{}} moves when its Job ends, {at}", f"{{}} move when their Jobs end, {at}")
             case r.AwaitsApproval():
-                key = approval_key(name)
-                command = f"kubectl -n {flow.namespace} annotate jobflows.{GROUP} {flow.name} {key}=true"
-                self._say(name, f"approve {{}}: `{command}`")
+                command = f"zenflow approve {flow.name} {name} -n {flow.namespace}"
+                bare = f"kubectl -n {flow.namespace} annotate jobflows.{GROUP} {flow.name} {approval_key(name)}=true"
+                self._say(name, f"approve {{}}: `{command}`, or without zenflow `{bare}`")
             case r.NeedsSlot(limit):
                 ends = "a running step ends" if limit == 1 else f"one of the {limit} running steps ends"
                 self._say(name, f"{{}} starts when {ends}", f"{{}} start one by one when {ends}")
@@ -227,7 +227,7 @@ class _Teller:
             case r.PreviousAttemptEnds(attempt):
                 self._say(name, f"{{}} starts again when the Pods of attempt {attempt} are gone")
             case r.Suspended():
-                self._say(name, "set spec.suspend to false")
+                self._say(name, self._resume())
             case r.NamespaceGoing():
                 self._say(name, "nothing moves {}: the namespace is being deleted")
             case r.FlowNotStarted():
@@ -245,9 +245,13 @@ class _Teller:
                 case r.SiblingActive(flow):
                     self._say(flow, "flow {} of the same group has to end")
                 case r.Suspended():
-                    self._say("", "set spec.suspend to false")
+                    self._say("", self._resume())
                 case _:
                     pass
+
+    def _resume(self) -> str:
+        flow = self.state.flow
+        return f"resume the flow: `zenflow resume {flow.name} -n {flow.namespace}`, or set spec.suspend to false"
 
 
 def _only_waits(record: StepRecord) -> bool:

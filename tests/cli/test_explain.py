@@ -52,7 +52,7 @@ def test_of_the_flow_as_a_whole(zenflow: Zenflow, dump: str) -> None:
     ran = zenflow("explain", dump, "--at", "+1m")
     assert ran.code == 0
     assert ran.out.splitlines()[0] == "release-train is Paused since 2026-01-01T00:00:00Z"
-    assert "approve approve-production: `kubectl -n default annotate jobflows.workflow.kube-zen.io" in ran.out
+    assert "approve approve-production: `zenflow approve release-train approve-production -n default`, or" in ran.out
 
 
 @pytest.mark.parametrize(

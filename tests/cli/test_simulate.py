@@ -68,8 +68,8 @@ Waits for ever from +10s on: nothing can move it any more
 small is Paused since +0s
   PendingApproval   agree
     AwaitsApproval  waits for an approval since +10s
-To move it: approve agree: `kubectl -n default annotate jobflows.workflow.kube-zen.io small """
-        """approved.workflow.kube-zen.io/agree=true`.
+To move it: approve agree: `zenflow approve small agree -n default`, or without zenflow """
+        """`kubectl -n default annotate jobflows.workflow.kube-zen.io small approved.workflow.kube-zen.io/agree=true`.
 """
     )
 

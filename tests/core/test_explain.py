@@ -56,8 +56,8 @@ def test_what_people_can_do_stands_first_and_each_blocker_is_told_once() -> None
     WaitsFor        test, which is Pending
       WaitsFor      build, which is Running
 To move it:
-  - approve agree: `kubectl -n ci annotate jobflows.workflow.kube-zen.io nightly """
-        f"""{approval_key("agree")}=true`
+  - approve agree: `zenflow approve nightly agree -n ci`, or without zenflow """
+        f"""`kubectl -n ci annotate jobflows.workflow.kube-zen.io nightly {approval_key("agree")}=true`
   - build moves when its Job ends
 """
     )
@@ -165,4 +165,6 @@ def test_a_suspended_job_is_for_others_to_resume() -> None:
 def test_a_suspended_flow_says_so_once() -> None:
     life = Life(compiled(step("a"), step("b"), suspend=True))
     life.look("10:00")
-    assert explain(state_of(life)).to_move == ("set spec.suspend to false",)
+    assert explain(state_of(life)).to_move == (
+        "resume the flow: `zenflow resume nightly -n ci`, or set spec.suspend to false",
+    )
