@@ -45,6 +45,11 @@ def quantiles(metric: str) -> tuple[Query, ...]:
     )
 
 
+def stored(metric: str, *labels: str) -> str:
+    """What a gauge of stored flows says, a series for each value of `labels`: every replica counts the same flows."""
+    return f"max by ({', '.join(labels)}) (zen_flow_{metric}{{{_HERE}}})"
+
+
 def rates(metric: str, by: str, where: str = "") -> tuple[Query, ...]:
     """How often something happens, by a label."""
     return (Query(f"sum by ({by}) (rate(zen_flow_{metric}_total{{{where}}}[$__rate_interval]))", f"{{{{{by}}}}}"),)
@@ -57,23 +62,23 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
             Panel(
                 "Flows by phase",
                 "All that are stored, until their TTL or somebody removes them.",
-                (Query(f"sum by (phase) (zen_flow_jobflows{{{_HERE}}})", "{{phase}}"),),
+                (Query(f"sum by (phase) ({stored('jobflows', 'phase', 'namespace')})", "{{phase}}"),),
             ),
             Panel("Phases come to", "Flows a second.", rates("jobflow_phase_transitions", "phase", _HERE), unit="ops"),
             Panel(
                 "Waiting for people",
                 "Steps that wait for an approval; a flow with one is Paused.",
-                (Query(f"sum by (namespace) (zen_flow_approvals_pending{{{_HERE}}})", "{{namespace}}"),),
+                (Query(stored("approvals_pending", "namespace"), "{{namespace}}"),),
             ),
             Panel(
                 "Steps by phase",
                 "Of all flows that are stored.",
-                (Query(f"sum by (phase) (zen_flow_steps{{{_HERE}}})", "{{phase}}"),),
+                (Query(f"sum by (phase) ({stored('steps', 'phase', 'namespace')})", "{{phase}}"),),
             ),
             Panel(
                 "Waiting for a slot",
                 "Steps that could start but for a limit of their flow.",
-                (Query(f"sum by (namespace) (zen_flow_step_execution_queue_depth{{{_HERE}}})", "{{namespace}}"),),
+                (Query(stored("step_execution_queue_depth", "namespace"), "{{namespace}}"),),
             ),
             Panel(
                 "Ended early",

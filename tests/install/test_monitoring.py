@@ -134,6 +134,44 @@ def remaining(expression: Any) -> frozenset[str]:
             return selected(expression)
 
 
+def told_by_each_replica(text: str) -> list[str]:
+    """Gauges of stored flows that a query does not take once: each replica tells of all flows, so two tell it twice."""
+    expression = promql.parse(text)
+    once = {
+        (inner.name, frozenset(each.modifier.labels))
+        for each in nodes(expression)
+        if isinstance(each, promql.AggregateExpr) and str(each.op) == "max" and each.modifier is not None
+        for inner in (each.expr,)
+        if isinstance(inner, promql.VectorSelector)
+    }
+    named = {each.name for each in nodes(expression) if isinstance(each, promql.VectorSelector) and each.name}
+    return sorted(
+        name for name in named & UNLABELLED_GAUGES.keys() if (name, frozenset(UNLABELLED_GAUGES[name])) not in once
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(text, id=name) for name, text in queries()]
+    + [pytest.param(rule["expr"], id=rule["alert"]) for rule in ALERTS],
+)
+def test_what_every_replica_tells_is_taken_once(text: str) -> None:
+    assert told_by_each_replica(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("sum by (phase) (zen_flow_jobflows)", ["zen_flow_jobflows"], id="a sum counts a flow per replica"),
+        pytest.param("max by (phase) (zen_flow_steps)", ["zen_flow_steps"], id="the largest namespace is not all"),
+        pytest.param("sum(max by (namespace, phase) (zen_flow_steps))", [], id="once, then the sum of namespaces"),
+        pytest.param("sum(zen_flow_leader)", [], id="what a replica says of itself"),
+    ],
+)
+def test_a_flow_that_counts_twice_is_found(text: str, said: list[str]) -> None:
+    assert told_by_each_replica(text) == said
+
+
 @pytest.mark.parametrize(("text"), [pytest.param(text, id=name) for name, text in queries()])
 def test_a_panel_asks_for_what_is_there(text: str) -> None:
     assert "$" not in text
