@@ -14,7 +14,8 @@ from zenflow_runtime.cli.findings import say_findings
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 from zenflow_testing.cases.format import SUFFIX, CaseFile, read_case
 from zenflow_testing.cases.report import closing_line, junit_xml, result_lines
-from zenflow_testing.cases.runner import Result, run_case
+from zenflow_testing.cases.result import Result
+from zenflow_testing.cases.runner import run_case
 
 _CASE = re.compile(rb"^(?:history|expect)\s*:", re.MULTILINE)
 """What a case file has and a manifest has not, at its margin."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from zenflow_testing.cases.format import Case, CaseFile, read_case
 from zenflow_testing.cases.report import closing_line, junit_xml, result_lines
-from zenflow_testing.cases.runner import Failure, Result, run_case, run_file
+from zenflow_testing.cases.result import Failure, Result
+from zenflow_testing.cases.runner import run_case, run_file
 
 __all__ = [
     "Case",

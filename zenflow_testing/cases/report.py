@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from zenflow_core.problems import Problem
 from zenflow_core.styled import Line, Span, Style, plain
 from zenflow_testing.cases.journal import Entry, Happened
-from zenflow_testing.cases.runner import Failure, Result
+from zenflow_testing.cases.result import Failure, Result
 
 HISTORY_LINES: Final = 15
 """How much of what happened is shown with a failure."""

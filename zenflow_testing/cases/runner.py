@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define
 
 from zenflow_core.observation import Observed
-from zenflow_core.problems import Position, Problem
+from zenflow_core.problems import Problem
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_testing.cases import history as h
@@ -34,15 +34,17 @@ from zenflow_testing.cases.judging import Judge
 from zenflow_testing.cases.playing import FIRST_UID, NAMESPACE, Stage
 from zenflow_testing.cases.program import checks, program, watched
 from zenflow_testing.cases.properties import untrue
+from zenflow_testing.cases.result import Failure, Result
 from zenflow_testing.cases.setting import Setting, setting_of
 from zenflow_testing.cases.told_jobs import ToldJobs
 from zenflow_testing.cases.triggers import Counted, Triggers, aftermath
+from zenflow_testing.cases.views import Views
 from zenflow_testing.clock import EPOCH, SkewedClock, VirtualClock
 from zenflow_testing.cluster import Cluster, ClusterLimits, SizeLimit
 from zenflow_testing.events import Event
 from zenflow_testing.garbage import GarbageCollector
 from zenflow_testing.laws import ClusterLaws, LawCheck
-from zenflow_testing.operator import Flow, HotLoop, Operator, Shown, Watcher, version_at
+from zenflow_testing.operator import Flow, HotLoop, Operator, Watcher, version_at
 from zenflow_testing.watch import WATCHED
 
 _ROUNDS: Final = 50
@@ -65,34 +67,6 @@ class Process:
     def flows(self) -> Mapping[str, Flow]:
         """The flows that it knows, by uid."""
         return self.operator.flows
-
-
-@frozen
-class Failure:
-    """One thing that was not as the case wants it."""
-
-    path: str
-    """The entry of the case."""
-    position: Position | None
-    at: float
-    expected: str
-    found: str
-    step: str = ""
-    """The step that it is about, if it is about one."""
-
-
-@frozen(eq=False)
-class Result:
-    """How a case went; `failures` is empty if it passed."""
-
-    case: Case
-    file: str
-    failures: tuple[Failure, ...]
-    journal: Journal
-
-    @property
-    def passed(self) -> bool:
-        return not self.failures
 
 
 class Broken(Exception):  # noqa: N818 - a fact about a case, carried to `run_case`
@@ -129,8 +103,7 @@ class Run:
         jobs = ToldJobs(self.cluster, self.garbage, namespace=NAMESPACE)
         self.stage = Stage(self.cluster, jobs, self.journal, faults=self.faults, namespace=NAMESPACE)
         self.stage.name_main(case.flow, case.flow_text)
-        self.shown = Shown()
-        self.rewound: set[str] = set()
+        self.views = Views()
         self.processes: dict[str, Process] = {}
         self.judge = Judge(case, self.cluster, self.journal, self.stage)
         self.cluster.subscribe(self._changed)
@@ -151,7 +124,7 @@ class Run:
             name=name,
             api=client,
             clock=clock,
-            shown=self.shown,
+            shown=self.views.shown,
         )
         self.processes[name] = Process(name, clock, client, operator)
 
@@ -261,20 +234,18 @@ class Run:
         match event:
             case h.CacheFreeze(kinds=kinds):
                 for kind in kinds:
-                    self.shown.upto.setdefault(kind, self.cluster.resource_version)
-                    for operator in self._operators():
-                        operator.freeze(kind)
+                    self.views.freeze(kind, self._operators(), version=self.cluster.resource_version)
             case h.CacheThaw(kinds=kinds):
                 for kind in kinds:
-                    self._thaw(kind)
+                    self.views.thaw(kind, self._operators())
             case h.CacheRewind(kind=kinds, to=to, back=back):
                 seconds = self.journal.now - (back or 0) if to is None else to
                 version = version_at(self.cluster, EPOCH + timedelta(seconds=seconds))
                 for kind in kinds:
-                    self._rewind(kind, version)
+                    self.views.rewind(kind, self._operators(), version=version)
             case h.WatchExpired(kinds=kinds):
                 for kind in kinds:
-                    self._expire(kind)
+                    self.views.expire(kind, self._operators())
             case h.OperatorCrash(instance=name):
                 self._process(name).alive = False
             case h.OperatorCrashOn(instance=name):
@@ -297,33 +268,8 @@ class Run:
             self._follow(event)
         return isinstance(event, h.Poke | h.CacheThaw | h.WatchExpired | h.OperatorStart)
 
-    def _operators(self) -> Iterator[Operator]:
-        return (process.operator for process in self._alive())
-
-    def _thaw(self, kind: str) -> None:
-        self.shown.upto.pop(kind, None)
-        rewound = kind in self.rewound
-        self.rewound.discard(kind)
-        for operator in self._operators():
-            if rewound:
-                operator.forget_held(kind)
-                operator.relist(kind)
-            else:
-                operator.thaw(kind)
-
-    def _rewind(self, kind: str, version: int) -> None:
-        self.shown.upto[kind] = version
-        self.rewound.add(kind)
-        for operator in self._operators():
-            operator.freeze(kind)
-            operator.relist(kind)
-
-    def _expire(self, kind: str) -> None:
-        self.shown.upto.pop(kind, None)
-        self.rewound.discard(kind)
-        for operator in self._operators():
-            operator.forget_held(kind)
-            operator.relist(kind)
+    def _operators(self) -> list[Operator]:
+        return [process.operator for process in self._alive()]
 
     # Time
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zenflow_core.styled import Line, Span, Style
 from zenflow_core.version import VERSION
 from zenflow_testing.cases.report import history_lines
-from zenflow_testing.cases.runner import Failure, Result
+from zenflow_testing.cases.result import Failure, Result
 from zenflow_testing.explore.coverage import coverage_lines
 from zenflow_testing.explore.search import Counterexample, Exploration, describe
 from zenflow_testing.faults.life import Subject

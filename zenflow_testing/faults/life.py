@@ -29,7 +29,8 @@ from zenflow_testing.cases import history as h
 from zenflow_testing.cases.expectations import Expectation, Requests
 from zenflow_testing.cases.format import Case
 from zenflow_testing.cases.journal import Journal
-from zenflow_testing.cases.runner import Failure, Run, judged
+from zenflow_testing.cases.result import Failure
+from zenflow_testing.cases.runner import Run, judged
 from zenflow_testing.cases.setting import Setting
 from zenflow_testing.cluster import KubernetesVersion
 from zenflow_testing.faults.recording import Recorded

@@ -18,7 +18,7 @@ from zenflow_testing.cases.expectations import read_expectation
 from zenflow_testing.cases.history import FlowAnnotated, read_event
 from zenflow_testing.cases.reading import Reader
 from zenflow_testing.cases.report import result_lines
-from zenflow_testing.cases.runner import Failure, Result
+from zenflow_testing.cases.result import Failure, Result
 from zenflow_testing.outcomes import Outcomes, ScriptedOutcomes
 from zenflow_testing.plugin.life import Life
 from zenflow_testing.plugin.loading import InvalidFlow, Loaded, load, outcomes_of, told
