@@ -105,13 +105,12 @@ class Wave:
 
     def run(self, dirty: Iterable[int]) -> None:
         """Visit the dirty steps and whatever their moves make dirty."""
-        pending = set(dirty)
-        wave = list(pending)
+        known = set(dirty)
+        wave = list(known)
         heapify(wave)
         steps, records = self.plan.steps, self.records
         while wave:
             rank = heappop(wave)
-            pending.discard(rank)
             before = records[rank]
             self._visit(rank)
             after = records[rank]
@@ -120,14 +119,13 @@ class Wave:
             settled = steps[rank]
             fails = is_fatal(after, tolerated=settled.continue_on_failure)
             for reader in settled.downstream:
-                if reader not in pending and (fails or _notices(records[reader], settled.name)):
-                    pending.add(reader)
+                if reader not in known and (fails or _notices(records[reader], settled.name)):
+                    known.add(reader)  # it comes later: ranks are topological
                     heappush(wave, reader)
 
     def _visit(self, rank: int) -> None:
         """Ask the step until it stays; what keeps it becomes its holds."""
         self.touched.add(rank)
-        self.opening.discard(rank)
         for _ in range(MOVES_PER_WAVE):
             self._learn(rank)
             record = self.records[rank]
@@ -205,7 +203,7 @@ class Wave:
                 if hold.until is not None:
                     insort(self.alarms, (hold.until, rank))
         self.records[rank] = record
-        if old.phase is not record.phase or old.attempt != record.attempt:
+        if old.phase is not record.phase:  # an attempt begins and ends with a phase
             self.tally = retally(self.tally, -1, old, self.sightings[rank], main=rank < self.plan.main)
             self.tally = retally(self.tally, +1, record, self.sightings[rank], main=rank < self.plan.main)
             if rank < self.plan.main and record.finished_at is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,14 +26,15 @@ from tests.core.builders import (
     view,
 )
 from tests.core.test_totality import sightings
-from zenflow_core.actions import Action, CreateClaim, CreateJob, DeleteJob, NudgeJob
+from zenflow_core.actions import Action, CreateClaim, CreateConfigMap, CreateJob, DeleteJob, NudgeJob
 from zenflow_core.observation import Made, Sightings
 from zenflow_core.owed import ensured, ensured_resources, holds_slot, owes_nothing, released
 from zenflow_core.placeholders import compile_template
-from zenflow_core.plan import ConfigMapKey, KeyRead, PlannedInput
+from zenflow_core.plan import ConfigMapKey, KeyRead, PlannedInput, ResourceKind, ResourceRef
 from zenflow_core.reasons import Stopped
 from zenflow_core.spec import StepName
 from zenflow_core.state import StepPhase, StepRecord
+from zenflow_core.transitions import TERMINAL
 from zenflow_core.views import FlowView, StepView
 
 RUNNING = StepRecord(phase=StepPhase.RUNNING)
@@ -137,7 +139,8 @@ def test_what_holds_a_slot(record: StepRecord, seen: Sightings, holds: bool) -> 
 @given(st.sampled_from(StepPhase), st.integers(0, 3), sightings())
 def test_the_glance_never_overlooks_what_is_owed(phase: StepPhase, attempt: int, seen: Sightings) -> None:
     """`owes_nothing` spares the look at most steps; it may only say so where the look would find nothing."""
-    record = StepRecord(phase=phase, attempt=attempt, started_at=at("10:00:00"), finished_at=at("10:05:00"))
+    over = at("10:05:00") if phase in TERMINAL else None
+    record = StepRecord(phase=phase, attempt=attempt, started_at=at("10:00:00"), finished_at=over)
     shown = view(record, now="10:20:00", seen=seen, template=compile_template(TEMPLATE))
     assert not owes_nothing(record, seen) or (ensured(shown), released(shown)) == ((), ())
 
@@ -152,6 +155,9 @@ def test_the_glance_never_overlooks_what_is_owed(phase: StepPhase, attempt: int,
             StepRecord(phase=StepPhase.RUNNING, attempt=1), (job(nudge=True),), False, id="it is to be nudged"
         ),
         pytest.param(ended(StepPhase.SUCCEEDED), (job(complete="10:00:00"),), True, id="it is over, as the step is"),
+        pytest.param(
+            ended(StepPhase.SUCCEEDED), (job(1, failed="09:58:00"), job(2)), False, id="of two Jobs one may be too many"
+        ),
     ],
 )
 def test_the_glance_spares_the_usual_case(record: StepRecord, seen: Sightings, nothing: bool) -> None:
@@ -199,6 +205,17 @@ def test_what_resources_are_made(shown: FlowView, names: list[str]) -> None:
     made = ensured_resources(shown)
     assert [action.name for action in made] == names
     assert all(isinstance(action, CreateClaim) for action in made)
+
+
+def test_each_kind_of_resource_is_made_by_its_own_action() -> None:
+    settings = ResourceRef(ResourceKind.CONFIG_MAP, "settings")
+    shown = flow("10:00:30", resources=("data",))
+    planned = {**shown.plan.resources, settings: {"metadata": {"name": "settings"}, "data": {"level": "high"}}}
+    made = ensured_resources(evolve(shown, plan=evolve(shown.plan, resources=planned)))
+    assert [(type(action), action.ref, action.name, action.body["kind"]) for action in made] == [
+        (CreateClaim, claim("data"), "nightly-data", "PersistentVolumeClaim"),
+        (CreateConfigMap, settings, "nightly-settings", "ConfigMap"),
+    ]
 
 
 def test_a_running_step_behind_others_is_created_as_any_other() -> None:

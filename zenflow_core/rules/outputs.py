@@ -75,7 +75,6 @@ def _document(seen: Seen, text: str | None) -> Mapping[str, Any]:
     """`status` and `metadata` of the Job and `result`; besides them the keys of `result`, then of `status`."""
     status = seen.document.get("status", {})
     document: dict[str, Any] = dict(status)
-    result: Any = None
     if text is not None:
         try:
             result = json.loads(text, parse_constant=_no_constant)

@@ -107,6 +107,12 @@ NOT_REPORTED = "the artifact was not stored: zenflow-outputs did not report it"
         ),
         pytest.param(
             (MODEL,),
+            Absent(),
+            OutputMissing(DONE.at, "model", "the artifact was not stored: no report was found"),
+            id="and nobody knows why",
+        ),
+        pytest.param(
+            (MODEL,),
             Present("oops"),
             OutputMissing(DONE.at, "model", "the artifact was not stored: its report is not JSON"),
             id="a report that is none",

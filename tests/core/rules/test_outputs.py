@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from tests.core.builders import at, job, running
 from zenflow_core.limits import PARAMETER_VALUE_BYTES, SOURCE_DEPTH
@@ -152,6 +153,21 @@ def test_a_path_that_only_another_step_names_is_left_out() -> None:
 )
 def test_an_output_that_cannot_be_read_fails_the_step(result: Lookup, message: str) -> None:
     assert captured("$.v", result=result) == OutputMissing(DONE.at, "o0", message)
+
+
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [
+        pytest.param("$.v", JobComplete(DONE.at, {"o0": OutputValue("1", json=True)}, {}), id="the result is read"),
+        pytest.param("$.status", JobComplete(DONE.at, {"o0": OutputValue("{}", json=True)}, {}), id="no status is {}"),
+        pytest.param("$.metadata", JobComplete(DONE.at, {"o0": OutputValue("{}", json=True)}, {}), id="nor metadata"),
+        pytest.param("$.status.succeeded", OutputMissing(DONE.at, "o0", "nothing at $.status.succeeded"), id="no key"),
+    ],
+)
+def test_a_job_that_says_nothing_of_itself(path: str, then: JobComplete | OutputMissing) -> None:
+    seen = evolve(job(complete="10:00:40", result=Present('{"v": 1}')), document={})
+    view = running("10:00:00", now="10:00:41", seen=seen, outputs=(PlannedOutput("o0", path),))
+    assert capture(view, seen, DONE) == then
 
 
 def test_the_first_missing_output_is_named() -> None:

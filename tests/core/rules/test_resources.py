@@ -112,6 +112,11 @@ def test_the_second_object_is_heard_when_the_first_waits_no_more() -> None:
             id="a refusal for good is heard while another waits",
         ),
         pytest.param(
+            {CACHE: refused(code=422)},
+            ResourceRejected(TEN, "PersistentVolumeClaim cache", code=422),
+            id="or while nothing is known of another",
+        ),
+        pytest.param(
             {DATA: refused(), CACHE: refused(code=409, taken_by="nightly-cache")},
             ResourceNameTaken(TEN, "PersistentVolumeClaim nightly-cache"),
             id="so is a name that is taken",
