@@ -33,7 +33,7 @@ def test_every_decision_stands_in_the_index_itself() -> None:
 
 
 def test_a_page_that_nothing_links_is_not_reachable(tmp_path: Path) -> None:
-    pages = {"index.md": "[a](a.md)\n", "a.md": "[b](b.md#b) [index](index.md)\n", "b.md": "# b\n", "c.md": "[a](a.md)\n"}
+    pages = {"index.md": "[a](a.md)", "a.md": "[b](b.md#b) [x](index.md)", "b.md": "# b", "c.md": "[a](a.md)"}
     for name, text in pages.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert {path.name for path in reachable_from(tmp_path / "index.md")} == {"index.md", "a.md", "b.md"}
