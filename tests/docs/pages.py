@@ -14,6 +14,9 @@ PAGES = tuple(path for places in ("*.md", "docs/**/*.md", "changelog.d/*.md") fo
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<info>.*)$")
 LINK = re.compile(r"(?<!!)\[[^\]\[]*\]\((?P<target>[^()\s]+)(?:\s+\"[^\"]*\")?\)|!\[[^\]]*\]\((?P<image>[^()\s]+)\)")
+PROGRAMS = ("zenflow", "pytest")
+"""Whose commands are run; what a page shows of other programs is not."""
+
 HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
 
 
@@ -41,7 +44,7 @@ class Block:
 
 @frozen
 class Command:
-    """A `zenflow` command of a page, and what the page says comes of it."""
+    """A command of a page, and what the page says comes of it."""
 
     line: int
     text: str
@@ -110,7 +113,7 @@ def relative_links(page: Path) -> Iterator[Link]:
 
 
 def commands_of(block: Block) -> list[Command]:
-    """The commands of a `console` or `sh` block that begin with `zenflow`."""
+    """The commands of a `console` or `sh` block that are of one of PROGRAMS."""
     found: list[Command] = []
     lines = block.text.splitlines()
     console = block.language == "console"
@@ -132,6 +135,6 @@ def commands_of(block: Block) -> list[Command]:
         if console and lines[at : at + 1] == ["$ echo $?"] and at + 1 < len(lines):
             code = int(lines[at + 1])
             at += 2
-        if text.split()[:1] == ["zenflow"]:
+        if text.split()[:1] and text.split()[0] in PROGRAMS:
             found.append(Command(line, text=text, code=code, output=tuple(output)))
     return found

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.docs.pages import PAGES, ROOT, anchors, blocks_and_prose, commands_of, relative_links
+from tests.docs.snippets import Session
 
 SECONDS_PER_COMMAND = 60
 
@@ -60,13 +61,27 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def written(file: Path, text: str) -> None:
+    """Make a file, and the folders it is in."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
 def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
-    """Flows that do not validate, commands that end or print otherwise than the page says."""
+    """Flows that do not validate, snippets that raise, commands that end or print otherwise than the page says."""
+    session = Session(str(page), folder)
     for block in blocks_and_prose(page.read_text(encoding="utf-8"))[0]:
-        if block.language == "yaml":
+        if block.language == "text" and block.title == "output":
+            if not shows(tuple(block.text.splitlines()), printed := session.take()):
+                yield f"line {block.line}: what was printed is something else:\n{printed}"
+        elif block.language == "python" and block.title is None:
+            if raised := session.run(block):
+                yield f"line {block.line}: this snippet raises\n{raised}"
+        elif block.language != "yaml" and block.title is not None:
+            written(folder / block.title, block.text)
+        elif block.language == "yaml":
             name = block.title or f"line-{block.line}.yaml"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(block.text, encoding="utf-8")
+            written(folder / name, block.text)
             if is_flow(block.text):
                 expected = 2 if block.shows_problems else 0
                 answer = run(f"zenflow validate {name}", folder)
@@ -91,8 +106,9 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
 
 
 def problems_of(page: Path, folder: Path) -> list[str]:
-    """All that is wrong with a page; its commands run in `folder`, beside a copy of `examples/`."""
-    shutil.copytree(ROOT / "examples", folder / "examples")
+    """All that is wrong with a page; its commands run in `folder`, with a copy of `examples/` if it speaks of them."""
+    if "examples/" in page.read_text(encoding="utf-8"):
+        shutil.copytree(ROOT / "examples", folder / "examples")
     return [*broken_links(page), *wrong_blocks(page, folder)]
 
 
@@ -151,6 +167,21 @@ spec:
             "line 2: `zenflow --version` prints",
             id="another output",
         ),
+        pytest.param(
+            "```python\nx = 1\n```\n\n```python\nassert x == 2\n```\n",
+            "line 5: this snippet raises",
+            id="a snippet that raises",
+        ),
+        pytest.param(
+            '```python\nprint(1)\n```\n```text title="output"\n2\n```\n',
+            "line 4: what was printed is something else:\n1",
+            id="a snippet that prints something else",
+        ),
+        pytest.param(
+            '```python title="test_it.py"\ndef test_it(): assert not 1\n```\n```console\n$ pytest -q\n```\n',
+            "line 5: `pytest -q` ends with 1",
+            id="a test that fails",
+        ),
     ],
 )
 def test_a_planted_mistake_is_found(page: str, problem: str, tmp_path: Path) -> None:
@@ -171,6 +202,9 @@ def test_a_planted_mistake_is_found(page: str, problem: str, tmp_path: Path) -> 
         ),
         pytest.param("```console\n$ zenflow --version\n...\n```\n", id="any output"),
         pytest.param("```console\n$ kubectl get pods\nno\n```\n", id="commands of others are not run"),
+        pytest.param(
+            '```python\nx = 1\n```\n```python\nprint(x)\n```\n```text title="output"\n1\n```\n', id="snippets go on"
+        ),
     ],
 )
 def test_a_right_page_is_left_in_peace(page: str, tmp_path: Path) -> None:
