@@ -20,15 +20,25 @@ from typing import TYPE_CHECKING
 from zenflow_core.lazily import homes_of, loader
 
 if TYPE_CHECKING:
-    from zenflow_core.actions import Action, CreateJob, DeleteFlow, DeleteJob, NudgeJob, RecordStatus
+    from zenflow_core.actions import (
+        Action,
+        CreateClaim,
+        CreateConfigMap,
+        CreateJob,
+        DeleteFlow,
+        DeleteJob,
+        NudgeJob,
+        RecordStatus,
+    )
     from zenflow_core.codec import read_flow, write_flow
     from zenflow_core.compile import compile_plan
+    from zenflow_core.decision import Read, ReadInput, ReadOrigin, ReadResult
     from zenflow_core.dump import Dump, read_dump
     from zenflow_core.explain import Explanation, explain, write_explanation
-    from zenflow_core.observation import FlowSeen, Gone, Observed, Refused, Seen
+    from zenflow_core.observation import Absent, FlowSeen, Gone, Made, Observed, Present, Refused, Seen, Sibling
     from zenflow_core.plan import Plan, PlannedStep
     from zenflow_core.problems import Position, Problem, Severity
-    from zenflow_core.reading import read_flow_seen, read_job
+    from zenflow_core.reading import main_container, parse_attempt, read_flow_seen, read_job, read_sibling
     from zenflow_core.reconcile import Decision, advance, decode, reconcile
     from zenflow_core.rules import RULES
     from zenflow_core.say import say
@@ -36,20 +46,23 @@ if TYPE_CHECKING:
     from zenflow_core.source import Document, load_documents
     from zenflow_core.spec import JobFlow, JobFlowSpec, Step
     from zenflow_core.state import FlowPhase, FlowState, StepPhase, StepRecord
+    from zenflow_core.status import read_origin
+    from zenflow_core.termination import read_messages
     from zenflow_core.transitions import TRANSITIONS
     from zenflow_core.validation import examine, validate
     from zenflow_core.version import VERSION
 
 _HOMES = {
-    "actions": "Action CreateJob DeleteFlow DeleteJob NudgeJob RecordStatus",
+    "actions": "Action CreateClaim CreateConfigMap CreateJob DeleteFlow DeleteJob NudgeJob RecordStatus",
     "codec": "read_flow write_flow",
     "compile": "compile_plan",
+    "decision": "Read ReadInput ReadOrigin ReadResult",
     "dump": "Dump read_dump",
     "explain": "Explanation explain write_explanation",
-    "observation": "FlowSeen Gone Observed Refused Seen",
+    "observation": "Absent FlowSeen Gone Made Observed Present Refused Seen Sibling",
     "plan": "Plan PlannedStep",
     "problems": "Position Problem Severity",
-    "reading": "read_flow_seen read_job",
+    "reading": "main_container parse_attempt read_flow_seen read_job read_sibling",
     "reconcile": "Decision advance decode reconcile",
     "rules": "RULES",
     "say": "say",
@@ -57,6 +70,8 @@ _HOMES = {
     "source": "Document load_documents",
     "spec": "JobFlow JobFlowSpec Step",
     "state": "FlowPhase FlowState StepPhase StepRecord",
+    "status": "read_origin",
+    "termination": "read_messages",
     "transitions": "TRANSITIONS",
     "validation": "examine validate",
     "version": "VERSION",
@@ -67,8 +82,11 @@ __all__ = [
     "RULES",
     "TRANSITIONS",
     "VERSION",
+    "Absent",
     "Action",
     "ArtifactClaim",
+    "CreateClaim",
+    "CreateConfigMap",
     "CreateJob",
     "Decision",
     "DeleteFlow",
@@ -82,17 +100,24 @@ __all__ = [
     "Gone",
     "JobFlow",
     "JobFlowSpec",
+    "Made",
     "NudgeJob",
     "Observed",
     "Plan",
     "PlannedStep",
     "Position",
+    "Present",
     "Problem",
+    "Read",
+    "ReadInput",
+    "ReadOrigin",
+    "ReadResult",
     "RecordStatus",
     "Refused",
     "Seen",
     "Settings",
     "Severity",
+    "Sibling",
     "Step",
     "StepPhase",
     "StepRecord",
@@ -103,10 +128,15 @@ __all__ = [
     "examine",
     "explain",
     "load_documents",
+    "main_container",
+    "parse_attempt",
     "read_dump",
     "read_flow",
     "read_flow_seen",
     "read_job",
+    "read_messages",
+    "read_origin",
+    "read_sibling",
     "reconcile",
     "say",
     "validate",

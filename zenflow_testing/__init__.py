@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zenflow_testing.outcomes_file import read_outcomes
     from zenflow_testing.plugin.loading import InvalidFlow
     from zenflow_testing.plugin.subject import FlowUnderTest
+    from zenflow_testing.properties import AlwaysCheck, PropertyBroken, parse_property
     from zenflow_testing.simulation import Simulation, simulate
     from zenflow_testing.world import PodDetail, World
 
@@ -39,17 +40,19 @@ _HOMES = {
     "errors": "ApiError",
     "garbage": "GarbageCollector",
     "laws": "ClusterLaws LawCheck LawViolated",
-    "plugin.loading": "InvalidFlow",
-    "plugin.subject": "FlowUnderTest",
     "operator": "Operator",
     "outcomes": "CalmOutcomes Outcomes Script ScriptedOutcomes SeededOutcomes",
     "outcomes_file": "read_outcomes",
+    "plugin.loading": "InvalidFlow",
+    "plugin.subject": "FlowUnderTest",
+    "properties": "AlwaysCheck PropertyBroken parse_property",
     "simulation": "Simulation simulate",
     "world": "PodDetail World",
 }
 _HOME_OF = homes_of(_HOMES)
 
 __all__ = [
+    "AlwaysCheck",
     "ApiError",
     "CalmOutcomes",
     "Cluster",
@@ -67,6 +70,7 @@ __all__ = [
     "Outcomes",
     "PodDetail",
     "Propagation",
+    "PropertyBroken",
     "Script",
     "ScriptedOutcomes",
     "SeededOutcomes",
@@ -74,6 +78,7 @@ __all__ = [
     "SkewedClock",
     "VirtualClock",
     "World",
+    "parse_property",
     "read_outcomes",
     "simulate",
 ]
