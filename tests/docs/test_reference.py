@@ -1,0 +1,70 @@
+"""The pages of docs/reference are those that `python -m tools.make_reference` makes, and leave nothing out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.make_reference import FOLDER, pages
+
+PAGES = pages()
+
+
+def rows(name: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The tables of a page: cells by the first cell, by the heading above them."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    heading = ""
+    for line in PAGES[name].splitlines():
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
+        elif line.startswith("| `"):
+            first, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
+            found.setdefault(heading, {})[first.strip("`")] = tuple(cells)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_the_page_is_the_one_that_is_made(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name], "run: python -m tools.make_reference"
+
+
+def test_nothing_else_is_in_the_folder() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(PAGES)
+
+
+def test_every_field_has_its_meaning() -> None:
+    silent = [
+        f"{path}.{name}" for path, fields in rows("fields.md").items() for name, row in fields.items() if not row[3]
+    ]
+    assert not silent, f"without a description in schemas/jobflow.crd.yaml: {', '.join(silent)}"
+
+
+STEPS = "list of [object](#specsteps)"
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "default", "allowed"),
+    [
+        pytest.param("spec.steps", STEPS, "required", "not empty, at most 3146 items", id="a list of objects"),
+        pytest.param("spec.finally", STEPS, "", "at most 3146 items", id="objects that have been described"),
+        pytest.param("spec.steps[].timeoutSeconds", "integer", "", "1 to 2592000", id="bounds"),
+        pytest.param("spec.steps[].retryPolicy.limit", "integer", "`3`", "0 to 2147483647", id="a default of the plan"),
+        pytest.param("spec.steps[].retryPolicy.backoff.duration", "string", "`1s`", "a duration of Go", id="seconds"),
+        pytest.param("spec.executionPolicy.backoffLimit", "integer", "`6`", "0 to 2147483647", id="one of the CRD"),
+        pytest.param("spec.executionPolicy.failFast", "boolean", "`false`", "", id="one of spec.py"),
+        pytest.param("status.startTime", "time", "", "", id="a time"),
+        pytest.param("status.steps[].cause", "any object", "", "", id="an object that is kept as it is"),
+    ],
+)
+def test_a_field_is_described(field: str, kind: str, default: str, allowed: str) -> None:
+    path, _, name = field.rpartition(".")
+    assert rows("fields.md")[path][name][:3] == (kind, default, allowed)
+
+
+@pytest.mark.parametrize("field", ["steps", "finally", "parameters", "templates", "resourceTemplates", "retryOf"])
+def test_what_cannot_change_is_said_to_be_fixed(field: str) -> None:
+    assert rows("fields.md")["spec"][field][3].startswith("*Fixed.* ")
+
+
+@pytest.mark.parametrize("field", ["suspend", "shutdown", "executionPolicy"])
+def test_what_can_change_is_not(field: str) -> None:
+    assert "Fixed" not in rows("fields.md")["spec"][field][3]

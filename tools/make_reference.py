@@ -1,0 +1,24 @@
+"""Writes docs/reference, each page from the code that it describes: `python -m tools.make_reference`.
+
+tests/docs/test_reference.py fails until it is run after each change there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tools.reference import fields
+
+FOLDER: Final = Path(__file__).parents[1] / "docs" / "reference"
+
+
+def pages() -> dict[str, str]:
+    """Each page, by its name in docs/reference."""
+    return {"fields.md": fields.page()}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
