@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from zenflow_core.plan import KeyRead, Plan
+from zenflow_core.names import resource_name
+from zenflow_core.plan import KeyRead, Plan, ResourceKind
 from zenflow_core.state import FlowPhase, FlowState, StepPhase
 from zenflow_testing.cases.expectations import Expectation, Never
 from zenflow_testing.cases.format import Case
@@ -51,12 +52,20 @@ class Life(Run):
             self.settle()
 
     def _make_config_maps(self, plan: Plan, outcomes: Outcomes) -> None:
-        """ConfigMaps that the flow reads are there, as the outcomes say: by default each key holds `name.key`."""
+        """ConfigMaps that the flow reads are there, as the outcomes say: by default each key holds `name.key`.
+
+        Those that the flow makes itself (`resourceTemplates`) are not: it would find their names taken.
+        """
+        made = {
+            resource_name(self.stage.main, each.name) for each in plan.resources if each.kind is ResourceKind.CONFIG_MAP
+        }
         wanted: dict[str, dict[str, str]] = {}
         for step in plan.steps:
             for given in step.inputs:
                 if isinstance(given.source, KeyRead):
                     ref = given.source.ref
+                    if ref.name in made:
+                        continue
                     value = outcomes.config_map(ref.name, ref.key)
                     if value is not None:
                         wanted.setdefault(ref.name, {})[ref.key] = value
