@@ -219,7 +219,7 @@ def tests(session: nox.Session) -> None:
     """All tests on the oldest Python; those of core and harness on the newer ones. Arguments go to pytest."""
     install(session, ".[all]", groups=("tests",))
     left_out = NOT_IN_TESTS if session.python == OLDEST else (*NOT_IN_TESTS, *OLDEST_ONLY)
-    pytest(session, *(session.posargs or ("tests", *(f"--ignore={folder}" for folder in left_out))))
+    pytest(session, *(session.posargs or ("tests", "examples/tests", *(f"--ignore={folder}" for folder in left_out))))
 
 
 @nox.session(python=OLDEST)
