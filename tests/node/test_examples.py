@@ -23,13 +23,14 @@ from tests.cluster.operators import EXAMPLES, phases, rows, status_of
 from tests.node.flows import BUSYBOX, Home, Status
 from tests.node.stores import EVERYWHERE, Store, give_secret
 
+NOT_RESTORED: Final = ("compare", "approve-prune", "prune")
 NOT_LOADED: Final = ("load", "check-load", "transform", "check-result", "docs")
 ENDS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "release-train": ("Succeeded", {}),
     "tsdb-ci": ("Succeeded", {}),
     "churn-model": ("Succeeded", {"train-net": "Failed"}),
     "rnaseq": ("Succeeded", {}),
-    "db-backup": ("Succeeded", {"restore": "Failed", **dict.fromkeys(("compare", "approve-prune", "prune"), "Skipped")}),
+    "db-backup": ("Succeeded", {"restore": "Failed", **dict.fromkeys(NOT_RESTORED, "Skipped")}),
     "npi-quality": ("Succeeded", {"check-source": "Failed", **dict.fromkeys(NOT_LOADED, "Skipped")}),
     "fan-out-300": ("Succeeded", {}),
     "vm-lifecycle": ("Succeeded", {}),
