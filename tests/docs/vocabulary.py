@@ -1,4 +1,4 @@
-"""What the code really says: reasons, conditions, Events, metrics, log lines, sentences, and the commands that there are.
+"""What the code really says: reasons, conditions, Events, log lines, sentences, flags, and which commands there are.
 
 Pages that tell people what to look for are held to this, so that a word that is
 renamed in the code is missed on the page.
@@ -18,7 +18,6 @@ from cyclopts import CycloptsError
 
 from tests.docs.pages import ROOT
 from zenflow_core import reasons
-from zenflow_core.facts import reason_of
 from zenflow_runtime.cli.app import make_app
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.events import FLOW_REASONS, GO_NAMES, TOLD
@@ -131,6 +130,3 @@ def commands_in(texts: Iterable[str]) -> Iterator[str]:
     """Those of them that are `zenflow` commands with something behind them."""
     for text in texts:
         yield from (part.strip() for part in text.splitlines() if re.match(r"zenflow [a-z]", part.strip()))
-
-
-assert reason_of(reasons.Suspended()) in REASONS, "a reason is the name of its class"
