@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tools.make_reference import FOLDER, pages
+from tools.reference import commands, tables
 
 PAGES = pages()
 
@@ -68,3 +71,35 @@ def test_what_cannot_change_is_said_to_be_fixed(field: str) -> None:
 @pytest.mark.parametrize("field", ["suspend", "shutdown", "executionPolicy"])
 def test_what_can_change_is_not(field: str) -> None:
     assert "Fixed" not in rows("fields.md")["spec"][field][3]
+
+
+def section(name: str, heading: str) -> str:
+    """What stands below a heading."""
+    return PAGES[name].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("command", list(commands.names(commands.application())))
+def test_every_command_says_how_it_ends(command: str) -> None:
+    assert re.search(r"\bexit code\b", section("commands.md", f"zenflow {command}"), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "row"),
+    [
+        pytest.param("plan", "FILE", ("", "required"), id="an operand"),
+        pytest.param("explain", "STEP", ("", ""), id="an operand that may be left out"),
+        pytest.param("graph", "--output`, `-o", ("`mermaid`, `dot`, `svg`, `html`", "`mermaid`"), id="a choice"),
+        pytest.param("simulate", "--seed", ("number", ""), id="a number"),
+        pytest.param("simulate", "--full", ("", ""), id="a switch"),
+        pytest.param("simulate", "--set", ("text ...", ""), id="an option that may be repeated"),
+        pytest.param("manifests", "--crd`, `--no-crd", ("", "`--crd`"), id="a switch that is on"),
+        pytest.param("manifests", "--api-server", ("text ...", ""), id="a list has no option that empties it"),
+        pytest.param("get", "--namespace`, `-n", ("text", ""), id="an option of each command on a cluster"),
+    ],
+)
+def test_an_option_is_described(command: str, name: str, row: tuple[str, ...]) -> None:
+    assert rows("commands.md")[f"zenflow {command}"][name][:2] == row
+
+
+def test_a_cell_is_one_line_and_does_not_end_its_row() -> None:
+    assert tables.table(("a", "b"), [("x | y", "two\n  lines")]).splitlines()[2] == r"| x \| y | two lines |"
