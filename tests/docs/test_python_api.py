@@ -1,4 +1,4 @@
-"""The controller that docs/python-api.md shows does what the operator does: other flows, other days, a restart anywhere."""
+"""The controller that docs/python-api.md shows does what the operator does, on other flows and days."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def loaded(example: str) -> tuple[JobFlow, Plan]:
 
 def live(made: Any, flow: JobFlow, plan: Plan, outcomes: SeededOutcomes, *, restarts: bool) -> dict[str, StepPhase]:
     """The end of a life under that controller; a new one for each look if it `restarts`."""
-    cluster = Cluster(VirtualClock())
+    clock = VirtualClock()
+    cluster = Cluster(clock)
     world, garbage = World(cluster, outcomes, demands=demands_of(plan)), GarbageCollector(cluster)
     stored = cluster.create("JobFlow", write_flow(flow), namespace="default")
     name = stored["metadata"]["name"]
@@ -56,7 +57,7 @@ def live(made: Any, flow: JobFlow, plan: Plan, outcomes: SeededOutcomes, *, rest
             if isinstance(record.cause, ApprovalRequested):
                 world.approval_asked(stored, step, at=record.cause.at)
         due = [at for at in (decision.wake_at, world.next_due(), garbage.next_due()) if at is not None]
-        cluster.clock.advance_to(max(min(due), cluster.clock.now))
+        clock.advance_to(max(min(due), clock.now))
         world.run_due()
         garbage.run_due()
 
