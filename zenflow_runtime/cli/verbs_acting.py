@@ -26,7 +26,7 @@ _RETRY: Final = """Examples:
   zenflow retry @latest --watch"""
 _DELETE: Final = """Examples:
   zenflow delete nightly
-  zenflow list --completed -o name | cut -d/ -f2 | xargs zenflow delete --no-wait"""
+  zenflow delete nightly-1 nightly-2 -n ci --no-wait"""
 _STOP: Final = """Examples:
   zenflow stop nightly -n ci
   zenflow stop nightly && zenflow wait nightly"""

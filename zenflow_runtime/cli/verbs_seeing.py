@@ -29,7 +29,7 @@ _LOGS: Final = """Examples:
   zenflow logs nightly                         all steps, each line with its step
   zenflow logs nightly build -f                one step, to its end
   zenflow logs nightly build --attempt 1       the attempt that failed
-  zenflow logs nightly load -c zenflow-inputs  the container that fetches artifacts"""
+  zenflow logs nightly load -c zenflow-inputs  how its artifacts were fetched"""
 _WAIT: Final = """Examples:
   zenflow wait nightly --timeout 2h
   zenflow wait nightly --for approval && zenflow approve nightly"""
