@@ -129,6 +129,12 @@ class LiveNamespace:
         """Every event of this namespace from now on."""
         self.cluster.subscribe(self.namespace, listener)
 
+    def version(self) -> int:
+        """The resource version of the whole server as it is now."""
+        return int(
+            self.cluster.ask("GET", path_of("JobFlow", self.namespace), limit="1")["metadata"]["resourceVersion"]
+        )
+
     def create(self, kind: str, body: Object, *, namespace: str = "") -> Object:
         info = _KINDS[kind]
         whole = {"apiVersion": info.api_version, "kind": kind, **body}

@@ -7,16 +7,17 @@ of them what has to hold at the end is waited for, and what must never happen is
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from lightkube.config.kubeconfig import KubeConfig
 
 from tests.cluster.cases_cluster import LiveCluster, LiveNamespace
@@ -41,8 +42,13 @@ from zenflow_testing.cases.program import checks, program, watched
 from zenflow_testing.cases.runner import Failure, Result
 from zenflow_testing.events import Event
 
+T = TypeVar("T")
+
 LATE_SECONDS: Final = 4.0
 """How much later than in a simulation a thing may be seen: the Job controller looks once a second."""
+
+EARLY_SECONDS: Final = 1.0
+"""How much earlier: Kubernetes' instants are whole seconds, so what is counted from them may come so much sooner."""
 
 QUIET_SECONDS: Final = 3.0
 """How long nothing forbidden may happen after the last event of a case."""
@@ -80,8 +86,16 @@ class Process:
 
     @property
     def flows(self) -> Mapping[str, Flow]:
-        """The flows that it knows, by uid."""
-        return {} if self.operator is None else self.operator.ledger.flows
+        """The flows that it knows, by uid. Its own clock is the one that rings."""
+        known = {} if self.operator is None else dict(self.operator.ledger.flows)
+        return {uid: evolve(flow, rings_at=flow.wake_at) for uid, flow in known.items()}
+
+
+def _has_looked(process: Process) -> bool:
+    operator = process.operator
+    if not process.alive:
+        return True
+    return operator is not None and all(each.synced.is_set() for each in operator.reflectors)
 
 
 @frozen
@@ -101,14 +115,14 @@ class LiveRun:
         self._ground = ground
         self._until = min(until, case.until)
         self._live = LiveNamespace(ground.cluster, namespace)
-        self._versions: list[tuple[float, int]] = [(-math.inf, 0)]
+        self._versions: list[tuple[float, int]] = [(-math.inf, self._live.version())]
         self._live.subscribe(self._saw)
         self.journal = Journal(self._live, clock=WallClock(), watched_steps=watched(case.expect))
         self.journal.begins = datetime.now(UTC)
         self._faults = Faults(self.journal, lambda _: None)
         self._stage = Stage(self._live, LiveJobs(self._live), self.journal, faults=self._faults, namespace=namespace)
         self._stage.name_main(case.flow, case.flow_text)
-        self._judge = Judge(case, self._live, self.journal, self._stage, late=LATE_SECONDS)
+        self._judge = Judge(case, self._live, self.journal, self._stage, early=EARLY_SECONDS, late=LATE_SECONDS)
         self._views = Views()
         self._processes: dict[str, Process] = {}
 
@@ -158,6 +172,11 @@ class LiveRun:
                 process.error = f"{type(error).__name__}: {error}"
         process.alive = False
 
+    def _await_caches(self) -> None:
+        """In a simulation a process has looked before anything happens; a real one needs its time for that."""
+        for process in self._processes.values():
+            eventually(functools.partial(_has_looked, process), "the operator to look")
+
     def _stop(self, process: Process) -> None:
         process.alive = False
         scope = eventually(lambda: process.scope, "the process to begin")
@@ -166,9 +185,20 @@ class LiveRun:
     # Events
 
     def _happen(self, event: h.Happening) -> None:
-        for each in self._stage.spread(event):
-            note = self._let(each)
+        for each in self._once_possible(lambda: tuple(self._stage.spread(event))):
+            note = self._once_possible(functools.partial(self._let, each))
             self.journal.happened(each, note)
+
+    def _once_possible(self, act: Callable[[], T]) -> T:
+        """What an event needs may not be there yet: a Job, its Pod. Raises Impossible if it does not come."""
+        until = self.journal.now + LATE_SECONDS
+        while True:
+            try:
+                return act()
+            except Impossible:
+                if self.journal.now >= until:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def _let(self, event: h.Happening) -> str:
         match event:
@@ -196,7 +226,7 @@ class LiveRun:
             case h.ClockJump(instance=name, seconds=seconds):
                 self._processes[name].clock.shift += timedelta(seconds=seconds)
             case h.HoldDeletes() | h.NamespaceTerminating():
-                raise Impossible("no real API server does that")
+                raise AssertionError("such a case is left out: cases_left_out.py")
             case h.Poke():
                 pass
             case _:
@@ -238,6 +268,7 @@ class LiveRun:
                 if event is not None:
                     self._happen(event)
                 else:
+                    self._await_caches()
                     self.journal.begins = datetime.now(UTC)
                     self._stage.create_main(self._case.flow, self._case.flow_text)
             except Impossible as error:

@@ -6,6 +6,7 @@ through is answered by the server. Watches of kinds that are frozen hear nothing
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
@@ -187,6 +188,10 @@ def _refused(error: ApiError) -> httpx2.Response:
     return httpx2.Response(error.code, headers=headers, json=error.status())
 
 
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(chunks, None)
+
+
 class _Watch(httpx2.AsyncByteStream):
     """The body of a watch, which is held back while its kind is frozen, and ended when the case says so."""
 
@@ -197,13 +202,24 @@ class _Watch(httpx2.AsyncByteStream):
         self._ended = views.ended.get(kind, 0)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            while self._kind in self._views.past and not self._is_over():
-                await anyio.sleep(_LOOKS_SECONDS)
-            if self._is_over():
-                yield msgspec.json.encode({"type": "ERROR", "object": _EXPIRED.status()}) + b"\n"
-                return
-            yield chunk
+        chunks = aiter(self._inner)
+        coming = asyncio.ensure_future(_next(chunks))
+        try:
+            while not self._is_over():
+                await asyncio.wait({coming}, timeout=_LOOKS_SECONDS)
+                if not coming.done():
+                    continue
+                if self._kind in self._views.past:
+                    await anyio.sleep(_LOOKS_SECONDS)
+                    continue
+                chunk = coming.result()
+                if chunk is None:
+                    return
+                yield chunk
+                coming = asyncio.ensure_future(_next(chunks))
+            yield msgspec.json.encode({"type": "ERROR", "object": _EXPIRED.status()}) + b"\n"
+        finally:
+            coming.cancel()
 
     async def aclose(self) -> None:
         await self._inner.aclose()

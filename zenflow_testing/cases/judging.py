@@ -39,10 +39,21 @@ class AProcess(Protocol):
 class Judge:
     """Judges the assertions of one case at the present instant.
 
-    `late` is how many seconds later than the case says a thing may come where real controllers need their time.
+    `late` is how many seconds later than the case says a thing may come where real controllers need their time,
+    `early` how many sooner where instants that have lost their fractions are counted from.
     """
 
-    def __init__(self, case: Case, cluster: Readable, journal: Journal, stage: Stage, *, late: float = 0.0) -> None:
+    def __init__(
+        self,
+        case: Case,
+        cluster: Readable,
+        journal: Journal,
+        stage: Stage,
+        *,
+        early: float = 0.0,
+        late: float = 0.0,
+    ) -> None:
+        self._early = early
         self._late = late
         self._tolerance = TOLERANCE_SECONDS if case.tol is None else case.tol
         self._cluster = cluster
@@ -194,7 +205,7 @@ class Judge:
         if made is None:
             count = len(self._journal.attempts(flow, timed.step))
             yield Failing(path, expected, f"it was not; {count} Jobs of this step were", timed.step)
-        elif not within(made.at, timed, tolerance, late=self._late):
+        elif not within(made.at, timed, tolerance, early=self._early, late=self._late):
             yield Failing(path, expected, f"it was at {made.at:g} s", timed.step)
 
     def _deleted(self, timed: TimedAttempt, path: str, flow: str, *, tolerance: float) -> Iterator[Failing]:
@@ -202,7 +213,7 @@ class Judge:
         expected = f"the engine asked for the deletion of {which(timed)} {span(timed)}"
         if made is None:
             yield Failing(path, expected, "that Job was never created", timed.step)
-        elif not any(within(at, timed, tolerance, late=self._late) for at in made.deleted_at):
+        elif not any(within(at, timed, tolerance, early=self._early, late=self._late) for at in made.deleted_at):
             times = ", ".join(f"{at:g} s" for at in made.deleted_at)
             yield Failing(path, expected, f"it did at {times}" if times else "it never did", timed.step)
 

@@ -47,12 +47,12 @@ def span(timed: TimedAttempt) -> str:
             return f"between {since:g} and {to:g} s"
 
 
-def within(at: float, timed: TimedAttempt, tolerance: float, *, late: float) -> bool:
-    """Whether an instant lies in a span, give or take."""
+def within(at: float, timed: TimedAttempt, tolerance: float, *, early: float, late: float) -> bool:
+    """Whether an instant lies in a span, give or take; so many seconds before and after it are as good."""
     if timed.tol is not None:
         tolerance = timed.tol
-    early = timed.from_ is not None and at < timed.from_ - tolerance
-    return not early and (timed.to is None or at <= timed.to + tolerance + late)
+    too_early = timed.from_ is not None and at < timed.from_ - tolerance - early
+    return not too_early and (timed.to is None or at <= timed.to + tolerance + late)
 
 
 def shown(value: Any) -> str:
