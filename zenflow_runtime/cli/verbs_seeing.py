@@ -26,7 +26,7 @@ _WATCH: Final = """Examples:
   zenflow watch @latest
   zenflow watch nightly -n ci | tee nightly.log"""
 _LOGS: Final = """Examples:
-  zenflow logs nightly                         all steps, each line with its step
+  zenflow logs nightly                         all steps, named in each line
   zenflow logs nightly build -f                one step, to its end
   zenflow logs nightly build --attempt 1       the attempt that failed
   zenflow logs nightly load -c zenflow-inputs  how its artifacts were fetched"""
