@@ -47,9 +47,10 @@ def steps(**endings: tuple[ScriptedEnding, ...]) -> Script:
 
 def refusing(*answers: ApiError) -> Deed:
     """The next creates of Jobs are answered so."""
-    waiting = list(answers)
 
     def prepare(cluster: Cluster) -> None:
+        waiting = list(answers)
+
         def before(verb: str, kind: str, namespace: str, name: str, body: Any) -> ApiError | None:
             return waiting.pop(0) if (verb, kind) == ("create", "Job") and waiting else None
 
