@@ -299,6 +299,22 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST, default=False)
+def mutants(session: nox.Session) -> None:
+    """Change what decides, place by place; each change has to be noticed by a test. Some 30 minutes of CPU time.
+
+    Arguments are a command of mutmut about the last run: `-- show NAME`, `-- browse`, `-- run 'zenflow_core.wave*'`.
+    """
+    install(session, ".[all]", groups=("tests", "mutants"))
+    if session.posargs:
+        session.run("mutmut", *session.posargs, env={"HYPOTHESIS_PROFILE": "ci"})
+        return
+    # mutmut would keep what it knows of functions that have not changed, though the tests may have.
+    shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+    session.run("mutmut", "run", env={"HYPOTHESIS_PROFILE": "ci"})
+    session.run("python", "-m", "tests.mutation.verdict")
+
+
+@nox.session(python=OLDEST, default=False)
 def bench_cluster(session: nox.Session) -> None:
     """Measure the operator on a real control plane; prints one JSON document. Not part of a bare `nox`, either."""
     install(session, ".[all]", groups=("tests",))
