@@ -8,14 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from tools.reference import commands, fields
+from tools.reference import commands, fields, limits
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def pages() -> dict[str, str]:
     """Each page, by its name in docs/reference."""
-    return {"commands.md": commands.page(), "fields.md": fields.page()}
+    return {"commands.md": commands.page(), "fields.md": fields.page(), "limits.md": limits.page()}
 
 
 if __name__ == "__main__":

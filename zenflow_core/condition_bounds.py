@@ -17,11 +17,11 @@ _LOOPS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "filter"}
 _READ_BY_A_LINE: Final = 4 * PARAMETER_VALUE_BYTES
 """Characters that an expression without loops may read: four values of the greatest size."""
 _READ_BY_A_LOOP: Final = PARAMETER_VALUE_BYTES
-"""... with loops whose bodies read nothing but the item: each character is looked at a few times."""
+"""The same with loops whose bodies read nothing but the item: each character is looked at a few times."""
 _READ_WITHIN_A_LOOP: Final = 2_048
-"""... with loops whose bodies read a parameter, output or label, and so look at all of it for each item."""
+"""The same with loops whose bodies read a parameter, output or label, and so look at all of it for each item."""
 _READ_WITHIN_LOOPS: Final = 256
-"""... with a loop within a loop, for each pair of items."""
+"""The same with a loop within a loop, which looks at each pair of items."""
 
 
 def refuse_growth(tokens: list[Token], problems: list[ExpressionProblem]) -> int:

@@ -7,7 +7,10 @@ import re
 import pytest
 
 from tools.make_reference import FOLDER, pages
-from tools.reference import commands, tables
+from tools.reference import commands, limits, tables
+from zenflow_core.checks.catalogue import READING_RULES, RULES
+from zenflow_core.reasons import StatusTooLarge
+from zenflow_core.transitions import TRANSITIONS
 
 PAGES = pages()
 
@@ -103,3 +106,33 @@ def test_an_option_is_described(command: str, name: str, row: tuple[str, ...]) -
 
 def test_a_cell_is_one_line_and_does_not_end_its_row() -> None:
     assert tables.table(("a", "b"), [("x | y", "two\n  lines")]).splitlines()[2] == r"| x \| y | two lines |"
+
+
+def test_every_bound_of_the_core_is_on_the_page_or_known_not_to_concern_users() -> None:
+    told = {each.name for group in limits.GROUPS.values() for each in group if each.module == limits.CORE}
+    assert set(limits.docstrings(limits.CORE)) == told | limits.NOT_MET
+    assert not told & limits.NOT_MET
+
+
+def test_what_happens_beyond_a_bound_is_something_that_there_is() -> None:
+    rules = {*READING_RULES, *RULES}
+    reasons = {cause.__name__ for _, cause in TRANSITIONS} | {StatusTooLarge.__name__}
+    for each in (limit for group in limits.GROUPS.values() for limit in group):
+        assert set(re.findall(r"ZF\d+", each.beyond)) <= rules
+        assert set(re.findall(r"`(\w+)`", each.beyond)) <= reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "text"),
+    [
+        pytest.param("STEPS", limits.CORE, "3,146", id="a count"),
+        pytest.param("OBJECT_BYTES", limits.CORE, "1.5 MiB", id="bytes"),
+        pytest.param("STATUS_BYTES_PER_STEP", limits.CORE, "300 bytes", id="a few bytes"),
+        pytest.param("STEP_TIMEOUT_SECONDS", limits.CORE, "30 days", id="days"),
+        pytest.param("RETRY_AFTER_MAX", limits.CORE, "1 h", id="an hour"),
+        pytest.param("BODY_SECONDS", "zenflow_runtime.webhook.app", "10 s", id="seconds"),
+        pytest.param("JSON_PATH_CHARACTERS", limits.CORE, "1,024 characters", id="characters"),
+    ],
+)
+def test_a_number_has_its_unit(name: str, module: str, text: str) -> None:
+    assert limits.value(limits.Limit(name, "", "", module)) == text
