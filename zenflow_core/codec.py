@@ -36,7 +36,7 @@ from zenflow_core.codec_problems import (
 from zenflow_core.limits import INT64_MAX, PROBLEMS, SOURCE_DEPTH
 from zenflow_core.nearest import nearest
 from zenflow_core.problems import Problem
-from zenflow_core.spec import API_VERSION, KIND, JobFlow, JobFlowSpec, ObjectMeta, OwnerReference
+from zenflow_core.spec import API_VERSION, KIND, ArtifactStore, JobFlow, JobFlowSpec, ObjectMeta, OwnerReference
 
 
 def read_flow(data: Any) -> JobFlow | tuple[Problem, ...]:
@@ -69,6 +69,20 @@ def write_flow(flow: JobFlow) -> dict[str, Any]:
 def write_spec(spec: JobFlowSpec) -> dict[str, Any]:
     """The JSON of a spec alone, as `write_flow` has it under `spec`."""
     written: dict[str, Any] = _converter().unstructure(spec)
+    return written
+
+
+def read_artifact_store(data: Any) -> ArtifactStore | tuple[Problem, ...]:
+    """A default store as parsed from YAML or JSON, or everything wrong with its shape."""
+    try:
+        return _converter().structure(data, ArtifactStore)
+    except (ClassValidationError, Wrong) as error:
+        return tuple(islice(problems_of(error, ""), PROBLEMS))
+
+
+def write_artifact_store(store: ArtifactStore) -> dict[str, Any]:
+    """The JSON of a default store; `read_artifact_store` gives it back."""
+    written: dict[str, Any] = _converter().unstructure(store)
     return written
 
 

@@ -7,11 +7,20 @@ from bisect import insort
 from attrs import evolve, frozen
 
 from zenflow_core.actions import Action, DeleteFlow, RecordStatus
+from zenflow_core.artifact_store import STORE
 from zenflow_core.conditions import conditions_of, edited, phase_of, says_edited
 from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.observation import Made
 from zenflow_core.owed import ensured, ensured_resources, owes_nothing, released
-from zenflow_core.reasons import Instant, NeedsInput, NeedsOrigin, NeedsOutput, StatusTooLarge, TtlExpired
+from zenflow_core.reasons import (
+    Instant,
+    NeedsArtifactStore,
+    NeedsInput,
+    NeedsOrigin,
+    NeedsOutput,
+    StatusTooLarge,
+    TtlExpired,
+)
 from zenflow_core.recording import record_status
 from zenflow_core.restoring import FLOW
 from zenflow_core.rules.ttl import ttl
@@ -67,6 +76,7 @@ def flow_view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) ->
         siblings=state.siblings,
         origin=state.origin,
         status_refused_at=state.status_refused_at,
+        inputs=state.inputs,
     )
     return wave.last_view
 
@@ -170,8 +180,16 @@ def _owed(wave: Wave, view: FlowView) -> _Owed:
 def _reads_of_flow(view: FlowView) -> tuple[Read, ...]:
     """What the flow's own holds ask for."""
     source = view.plan.retry_of
-    asks = any(isinstance(hold, NeedsOrigin) for hold in view.record.holds)
-    return (ReadOrigin(source.name, source.uid),) if source is not None and asks else ()
+    reads: list[Read] = []
+    for hold in view.record.holds:
+        match hold:
+            case NeedsOrigin() if source is not None:
+                reads.append(ReadOrigin(source.name, source.uid))
+            case NeedsArtifactStore():
+                reads.append(ReadInput(STORE))
+            case _:
+                pass
+    return tuple(reads)
 
 
 def _is_written(wave: Wave, state: FlowState, record: FlowRecord) -> bool:

@@ -36,6 +36,12 @@ OBJECT_BYTES: Final = 1_572_864
 STATUS_BYTES_PER_STEP: Final = 300
 """What a row of status costs at its end, with reason, times and Job uid (measured on golden lifecycles, rounded up)."""
 
+ARTIFACT_STORE_BYTES: Final = 2048
+"""What a default store for artifacts may have as JSON: each flow that uses it records it."""
+
+ARTIFACT_STORE_KEY_CHARACTERS: Final = 256
+"""A key of S3 has 1,024 bytes; the flow's uid, step, attempt and artifact follow the store's own."""
+
 STATUS_BYTES_PER_ARTIFACT: Final = 280
 """What an output artifact adds to its step's row: name, digest, size and location with the flow's uid (rounded up)."""
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import frozen
 
 from zenflow_core.artifact_pod import Located, Run, carry_artifacts
+from zenflow_core.artifact_store import settled
 from zenflow_core.names import (
     ANNOTATION_FLOW,
     ANNOTATION_STEP,
@@ -34,7 +35,7 @@ from zenflow_core.observation import FlowSeen
 from zenflow_core.placeholders import FlowNames, PlaceholderProblem, SecretReference, SecretUse, Value
 from zenflow_core.plan import PlannedStep, SecretEnv
 from zenflow_core.pod_failure_policy import adapt
-from zenflow_core.spec import API_VERSION, KIND, PodFailurePolicy
+from zenflow_core.spec import API_VERSION, KIND, ArtifactStore, PodFailurePolicy
 
 _JOB_LABELS: Final = frozenset(
     {"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"}
@@ -89,6 +90,7 @@ def build_job(
     policy: PodFailurePolicy | None = None,
     artifact_image: str | None = None,
     located: Mapping[str, Located | None] | None = None,
+    store: ArtifactStore | None = None,
 ) -> dict[str, Any] | Unbuildable:
     """The complete `batch/v1` Job for attempt number `attempt` (from 1) of a Job step.
 
@@ -103,6 +105,7 @@ def build_job(
     run, nothing is fetched or stored, and nothing in the manifest claims so.
     Whoever creates Jobs in a cluster must give an image or refuse such flows.
     `located` says by name where input artifacts with `from` were stored (None: an optional one that was not).
+    `store` takes the outputs that name none; without it they go to the flow's claim.
 
     Cost: 9 µs for a template without placeholders, 16 with a podFailurePolicy, 60 with artifacts.
     """
@@ -125,7 +128,7 @@ def build_job(
             pod_spec,
             run=Run(flow.uid, step.name, attempt),
             inputs=step.input_artifacts,
-            outputs=step.output_artifacts,
+            outputs=[settled(made, store) for made in step.output_artifacts],
             image=artifact_image,
             claim=resource_name(flow.name, ARTIFACTS_CLAIM),
             located=located or {},

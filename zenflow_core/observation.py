@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from zenflow_core.plan import ConfigMapKey, ResourceRef
 from zenflow_core.reasons import Instant, OutputValue, StoredArtifact
-from zenflow_core.spec import StepName
+from zenflow_core.spec import ArtifactStore, StepName
 
 
 @frozen
@@ -162,6 +162,8 @@ class Origin:
     """The flow that `retryOf` names: its Succeeded rows, by step, with their outputs."""
 
     succeeded: Mapping[StepName, Takeover]
+    artifact_store: ArtifactStore | None = None
+    """Where they have stored what names no store of its own."""
 
 
 @frozen

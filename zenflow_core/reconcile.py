@@ -18,9 +18,17 @@ from zenflow_core.conclusion import conclude, flow_view
 from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.observation import NOTHING, Observed, Unread
 from zenflow_core.plan import Plan
-from zenflow_core.reasons import ActiveDeadlineExceeded, Instant, NeedsInput, StatusTooLarge
+from zenflow_core.reasons import (
+    ActiveDeadlineExceeded,
+    ArtifactStoreInvalid,
+    Instant,
+    NeedsArtifactStore,
+    NeedsInput,
+    StatusTooLarge,
+)
 from zenflow_core.restoring import FLOW, decode, restore
 from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
+from zenflow_core.rules.store import chosen_store
 from zenflow_core.rules.timeout import completed
 from zenflow_core.state import FlowRecord, FlowState
 from zenflow_core.views import FlowView
@@ -123,7 +131,14 @@ def _begin(view: FlowView) -> FlowRecord:
         if not isinstance(answer, tuple):
             return evolve(record, ended=answer)
         if record.started_at is None and not answer:
-            record = evolve(record, started_at=view.now)
+            store = chosen_store(view)
+            match store:
+                case ArtifactStoreInvalid():
+                    return evolve(record, ended=store)
+                case NeedsArtifactStore():
+                    answer = (store,)
+                case _:
+                    record = evolve(record, started_at=view.now, artifact_store=store)
         if record.started_at is None:
             record = evolve(record, holds=answer)
     return record if record.fingerprint else evolve(record, fingerprint=view.plan.fingerprint)

@@ -132,6 +132,10 @@ def say(fact: Cause | Hold | FlowCause | FlowHold | r.TtlExpired) -> str:
             return f"the API server refused {resource} for now; sent again at {rfc3339(until)}"
         case r.NeedsOrigin(flow):
             return f"flow {flow}, which it retries, has to be read"
+        case r.ArtifactStoreInvalid(source=source, message=message):
+            return f"artifacts cannot be stored as {source} says: {message}"
+        case r.NeedsArtifactStore(config_map):
+            return f"ConfigMap {config_map}, which may name a store for artifacts, has to be read"
         case r.StatusTooLarge():
             return "the API server refused the status as too large"
         case r.ValidationFailed(message=message):

@@ -12,6 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from zenflow_core.spec import ArtifactStore
+
 
 @frozen
 class ArtifactClaim:
@@ -51,6 +53,10 @@ class Settings:
     containers of ours, and what a step is to leave counts as left once its Job is Complete (see `unmoved`)."""
     artifact_claim: ArtifactClaim = field(factory=ArtifactClaim)
     unmoved: Unmoved = Unmoved.PRETENDED
+    artifact_store: ArtifactStore | None = None
+    """Where artifacts go that name no store. None: to the flow's own claim."""
+    namespace_stores: bool = False
+    """Whether a namespace may say a store of its own, by a ConfigMap (see `artifact_store`)."""
 
 
 DEFAULTS = Settings()

@@ -189,6 +189,14 @@ class OutputArtifact:
 
 
 @frozen
+class ArtifactStore:
+    """Where output artifacts go that name no store of their own; `s3.key` is a directory, so it ends in `/`."""
+
+    s3: S3Location
+    artifact_gc: ArtifactGC | None = field(default=None, metadata={"wire": "artifactGC"})
+
+
+@frozen
 class Inputs:
     parameters: tuple[InputParameter, ...] = ()
     artifacts: tuple[InputArtifact, ...] = ()

@@ -18,6 +18,7 @@ from zenflow_core.observation import UNREAD, FlowSeen, Lookup, OriginLookup, Res
 from zenflow_core.plan import ConfigMapKey, Plan, ResourceRef
 from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, Instant, OutputValue, StoredArtifact
 from zenflow_core.rows import Rows
+from zenflow_core.spec import ArtifactStore
 
 
 class StepPhase(StrEnum):
@@ -158,6 +159,8 @@ class FlowRecord:
     holds: tuple[FlowHold, ...] = ()
     resources: tuple[ResourceRef, ...] = ()
     """Objects of resourceTemplates that were made."""
+    artifact_store: ArtifactStore | None = None
+    """The flow's default store, chosen at its start. None: artifacts that name no store go to its own claim."""
     fingerprint: str = ""
     observed_generation: int = 0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
+from zenflow_core.artifact_store import recall_store, write_store
 from zenflow_core.facts import (
     CAUSES,
     FLOW_CAUSES,
@@ -206,6 +207,8 @@ def write_flow(record: FlowRecord) -> dict[str, Any]:
         out["holds"] = [write_fact(hold) for hold in record.holds]
     if record.resources:
         out["resourceRefs"] = [{"kind": ref.kind.value, "name": ref.name} for ref in record.resources]
+    if record.artifact_store is not None:
+        out["artifactStore"] = write_store(record.artifact_store)
     return out
 
 
@@ -256,6 +259,7 @@ def read_status(status: Mapping[str, Any] | None) -> StoredStatus:
         conditions=tuple(_read_condition(c) for c in status.get("conditions", ())),
         holds=tuple(read_hold(hold, FLOW_HOLDS) for hold in status.get("holds", ())),
         resources=tuple(ResourceRef(ResourceKind(r["kind"]), r["name"]) for r in status.get("resourceRefs", ())),
+        artifact_store=recall_store(status["artifactStore"]) if "artifactStore" in status else None,
         fingerprint=str(status.get("specHash", "")),
         observed_generation=int(status.get("observedGeneration", 0)),
     )
@@ -270,11 +274,12 @@ def _read_end(data: Mapping[str, Any], at: Instant) -> Any:
 
 def read_origin(flow: Mapping[str, Any]) -> Origin:
     """The Succeeded rows of an earlier flow, for one whose `retryOf` names it."""
-    rows = read_status(flow.get("status")).rows
+    stored = read_status(flow.get("status"))
     return Origin(
         {
             StepName(name): Takeover(row.outputs, row.reads, row.artifacts)
-            for name, row in rows.items()
+            for name, row in stored.rows.items()
             if row.phase is StepPhase.SUCCEEDED
-        }
+        },
+        stored.flow.artifact_store,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from zenflow_core.observation import (
     UNREAD,
@@ -39,6 +39,7 @@ class FlowView:
     siblings: tuple[Sibling, ...] = ()
     origin: OriginLookup = UNREAD
     status_refused_at: Instant | None = None
+    inputs: Mapping[ConfigMapKey, Lookup] = field(factory=dict)
 
     @property
     def settled(self) -> bool:

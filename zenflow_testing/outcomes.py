@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
+from zenflow_core.artifact_store import STORE
 from zenflow_core.reasons import StoredArtifact
 
 JOB_DURATION: Final = timedelta(seconds=10)
@@ -112,11 +113,16 @@ class CalmOutcomes:
 
     def config_map(self, name: str, key: str) -> str | None:
         """`<name>.<key>`."""
-        return f"{name}.{key}"
+        return _made_up(name, key)
 
     def suspended(self, step: str) -> timedelta | None:
         """Not at all: it is resumed at once."""
         return _AT_ONCE
+
+
+def _made_up(name: str, key: str) -> str | None:
+    """A value for any key that a flow may name; a namespace has no store for artifacts unless somebody says one."""
+    return None if (name, key) == (STORE.name, STORE.key) else f"{name}.{key}"
 
 
 _CALM_ENDING: Final = JobEnding()
@@ -149,7 +155,7 @@ class SeededOutcomes:
 
     def config_map(self, name: str, key: str) -> str | None:
         """Drawn from the seed, the ConfigMap's name and the key."""
-        return None if self._draw("configMap", name, key)[0] % _MISSING_ONE_IN == 0 else f"{name}.{key}"
+        return None if self._draw("configMap", name, key)[0] % _MISSING_ONE_IN == 0 else _made_up(name, key)
 
     def suspended(self, step: str) -> timedelta | None:
         """Not at all: it is resumed at once."""

@@ -13,6 +13,7 @@ from tests.core.builders import at
 from zenflow_core import reasons as r
 from zenflow_core.plan import ConfigMapKey
 from zenflow_core.reasons import AttemptFailure, Cause, FlowCause, FlowHold, Hold, OutputValue, StoredArtifact
+from zenflow_core.spec import ArtifactGC, ArtifactStore, KeySelector, S3Location
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch
 
 UNKNOWN = (r.UnknownCause, r.UnknownHold)
@@ -85,6 +86,20 @@ conditions = st.builds(
     since=instants,
     message=texts,
 )
+keys = st.builds(KeySelector, texts, texts, st.none() | st.booleans())
+locations = st.builds(
+    S3Location,
+    texts,
+    texts,
+    endpoint=st.none() | texts,
+    region=st.none() | texts,
+    access_key_id_secret_ref=st.none() | keys,
+    secret_access_key_secret_ref=st.none() | keys,
+    session_token_secret_ref=st.none() | keys,
+    force_path_style=st.none() | st.booleans(),
+    ca_config_map_ref=st.none() | keys,
+)
+stores = st.builds(ArtifactStore, locations, st.none() | st.sampled_from(ArtifactGC))
 flow_records: st.SearchStrategy[FlowRecord] = st.builds(
     FlowRecord,
     started_at=st.none() | instants,
@@ -93,6 +108,7 @@ flow_records: st.SearchStrategy[FlowRecord] = st.builds(
     phase=st.sampled_from(FlowPhase),
     conditions=st.lists(conditions, max_size=4).map(tuple),
     holds=st.lists(flow_holds, max_size=2).map(tuple),
+    artifact_store=st.none() | stores,
     fingerprint=texts,
     observed_generation=counts,
 )

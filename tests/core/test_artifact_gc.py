@@ -56,6 +56,22 @@ def test_what_a_flow_has_stored_in_its_own_directory_is_removed(at: str) -> None
     assert [each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"][1:]] == ["id", "key"]
 
 
+STORE = {"s3": S3, "artifactGC": "OnFlowDeletion"}
+WITHOUT = {"name": "model", "path": "/out/model"}
+
+
+def begun(**store: Any) -> dict[str, Any]:
+    return {"startTime": "2030-01-01T00:00:00Z", "artifactStore": store}
+
+
+def test_what_lies_in_the_default_store_is_removed_once_for_all_artifacts() -> None:
+    other = {**WITHOUT, "name": "log"}
+    job = removal_job(flow(WITHOUT, other, status=begun(**STORE)), image="zenflow:1")
+    assert job is not None
+    (order,) = orders(job)
+    assert (order["s3"]["bucket"], order["s3"]["key"]) == ("models", "nightly/0a0a0a0a-1111/")
+
+
 def test_nothing_waits_for_the_job_and_it_removes_itself() -> None:
     job = removal_job(flow(MADE), image="zenflow:1")
     assert job is not None
@@ -80,6 +96,7 @@ def test_nothing_waits_for_the_job_and_it_removes_itself() -> None:
         pytest.param(flow(MADE, status={}), id="the flow never began"),
         pytest.param(flow({**MADE, "nonsense": 1}), id="it cannot be read, so that it never ran"),
         pytest.param(flow(), id="no artifacts"),
+        pytest.param(flow(WITHOUT, status=begun(s3=S3)), id="the default store keeps what it has"),
     ],
 )
 def test_nothing_is_removed(given: dict[str, Any]) -> None:

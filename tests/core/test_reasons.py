@@ -21,10 +21,10 @@ HOLDS = """
     NeedsResource NeedsSlot PreviousAttemptEnds RefusedUntil RunsUntil Suspended WaitsFor WaitsForMain
 """
 FLOW_CAUSES = """
-    ActiveDeadlineExceeded BackoffLimitExceeded Deleted Replaced ResourceNameTaken ResourceRejected RetrySourceMissing
-    StatusTooLarge Stopped Terminated ValidationFailed
+    ActiveDeadlineExceeded ArtifactStoreInvalid BackoffLimitExceeded Deleted Replaced ResourceNameTaken ResourceRejected
+    RetrySourceMissing StatusTooLarge Stopped Terminated ValidationFailed
 """
-FLOW_HOLDS = "FlowRunsUntil KeptUntil NeedsOrigin ResourceRefusedUntil SiblingActive Suspended"
+FLOW_HOLDS = "FlowRunsUntil KeptUntil NeedsArtifactStore NeedsOrigin ResourceRefusedUntil SiblingActive Suspended"
 FAILURES = "JobFailed JobLost StepTimedOut"
 UNIONS = {"Cause": Cause, "Hold": Hold, "FlowCause": FlowCause, "FlowHold": FlowHold, "AttemptFailure": AttemptFailure}
 

@@ -130,6 +130,8 @@ X = StepName("x")
             "the API server refused ConfigMap c for now; sent again at 2030-01-01T10:00:00Z",
         ),
         (r.NeedsOrigin("f"), "flow f, which it retries, has to be read"),
+        (r.NeedsArtifactStore("c"), "ConfigMap c, which may name a store for artifacts, has to be read"),
+        (r.ArtifactStoreInvalid(TEN, "ConfigMap c", "m"), "artifacts cannot be stored as ConfigMap c says: m"),
         (r.FlowRunsUntil(TEN), "may run until 2030-01-01T10:00:00Z"),
         (r.SiblingActive("g"), "flow g of the same group is unfinished"),
         (r.KeptUntil(TEN), "kept until 2030-01-01T10:00:00Z"),

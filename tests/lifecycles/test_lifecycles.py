@@ -6,6 +6,7 @@ A golden file is rewritten by `pytest tests/lifecycles --update-golden`, and its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from attrs import frozen
 
 from tests.core.builders import TEMPLATE, manifest, manual, retry, step
+from zenflow_core.artifact_store import STORE
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError, Target, forbidden, invalid, required
@@ -69,6 +71,18 @@ def deletes(name: str) -> Callable[[Cluster], object]:
 
 def suspends(name: str, suspend: bool) -> Callable[[Cluster], object]:
     return lambda cluster: cluster.patch_merge("Job", "ci", job_named(name), {"spec": {"suspend": suspend}})
+
+
+def says_store(bucket: str, key: str) -> Deed:
+    """The namespace says where its artifacts go."""
+
+    def say(cluster: Cluster) -> None:
+        body = {"metadata": {"name": STORE.name}, "data": {STORE.key: f"s3: {{bucket: {bucket}, key: {key}}}"}}
+        with suppress(ApiError):
+            cluster.delete("ConfigMap", "ci", STORE.name)
+        cluster.create("ConfigMap", body, namespace="ci")
+
+    return say
 
 
 def edits(**spec: Any) -> Callable[[Cluster], object]:
@@ -290,6 +304,26 @@ STORIES = (
         ),
         steps(build=(ScriptedEnding(timedelta(seconds=40), upload_failure="the disk is full"), runs(40))),
         settings=Settings(artifact_image="zenflow:1"),
+    ),
+    Story(
+        "artifacts-in-a-default-store",
+        "The namespace names a store: no claim is made, what a step stores goes there and is found there.",
+        manifest(
+            step("build", outputs={"artifacts": [{"name": "app", "path": "/out/app"}]}),
+            step("test", "build", inputs={"artifacts": [{"name": "app", "from": "build/app"}]}),
+        ),
+        steps(build=(runs(40),), test=(runs(20),)),
+        prepare=says_store("builds", "flows/"),
+        # Said anew while the flow runs, and something else: it counts for the next flow.
+        happenings=(Happening(30, "the namespace says another store", says_store("elsewhere", "flows/")),),
+        settings=Settings(artifact_image="zenflow:1", namespace_stores=True),
+    ),
+    Story(
+        "artifact-store-invalid",
+        "A store that cannot be meant ends the flow before anything runs, and it says what to mend.",
+        manifest(step("build", outputs={"artifacts": [{"name": "app", "path": "/out/app"}]})),
+        prepare=says_store("builds", "flows"),
+        settings=Settings(artifact_image="zenflow:1", namespace_stores=True),
     ),
     Story(
         "pod-failure-policy",

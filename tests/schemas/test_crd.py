@@ -26,7 +26,7 @@ from zenflow_core.plan import Plan, PlannedStep, ResourceKind, ResourceRef
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_core.recording import full_status
-from zenflow_core.spec import JobFlow, StepName
+from zenflow_core.spec import ArtifactStore, JobFlow, S3Location, StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
 from zenflow_core.status import write_flow as write_status
 from zenflow_core.status import write_progress, write_row
@@ -300,7 +300,7 @@ FLOW = FlowRecord(
     started_at=NOON, completed_at=NOON, ended=r.Terminated(NOON), phase=FlowPhase.FAILED,
     conditions=(Condition("Failed", status=True, reason="Terminated", since=NOON, message="x"),),
     holds=(r.KeptUntil(NOON),), resources=(ResourceRef(ResourceKind.CONFIG_MAP, "nightly-c"),), fingerprint="f",
-    observed_generation=1,
+    observed_generation=1, artifact_store=ArtifactStore(S3Location("b", "k/")),
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from zenflow_core.bounds.attempts import never_runs, retries
 from zenflow_core.instants import instant
 from zenflow_core.limits import (
+    ARTIFACT_STORE_BYTES,
+    ARTIFACT_STORE_KEY_CHARACTERS,
     HELD_STEPS_NAMED,
     INT32_MAX,
     INT64_MAX,
@@ -47,6 +49,7 @@ from zenflow_core.reasons import (
     UpstreamUnmet,
     WaitsFor,
 )
+from zenflow_core.rules.store import wants_store
 from zenflow_core.say import say
 from zenflow_core.spec import OutputArtifact, StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
@@ -76,7 +79,8 @@ def status_bytes(plan: Plan, flow: str) -> int:
         total += size + len(step.name.encode()) + _job_name_bytes(flow, step) + 1
     body = write_flow(_flow(plan, flow, longest))
     body["progress"] = write_progress(Tally(*[len(plan.steps)] * 8), plan)
-    return total + _size(body | {"steps": []})
+    stored = ARTIFACT_STORE_BYTES if wants_store(plan) else 0
+    return total + _size(body | {"steps": []}) + stored
 
 
 def _job_name_bytes(flow: str, step: PlannedStep) -> int:
@@ -145,7 +149,7 @@ def _record(phase: StepPhase, cause: Cause | None, **fields: Any) -> StepRecord:
 def _succeeded(plan: Plan, step: PlannedStep, common: dict[str, Any]) -> StepRecord:
     moved = plan.settings.artifact_image is not None
     artifacts = {
-        made.name: StoredArtifact("0" * 64, INT64_MAX, _location(made, step.name))
+        made.name: StoredArtifact("0" * 64, INT64_MAX, _location(plan, made, step.name))
         for made in (step.output_artifacts if moved else ())
     }
     return _record(
@@ -158,9 +162,13 @@ def _succeeded(plan: Plan, step: PlannedStep, common: dict[str, Any]) -> StepRec
     )
 
 
-def _location(made: OutputArtifact, step: StepName) -> str:
+def _location(plan: Plan, made: OutputArtifact, step: StepName) -> str:
     """At least as long as wherever the artifact of any attempt is stored (`artifact_pod.location_of`)."""
-    base = f"s3://{made.s3.bucket}/{made.s3.key}" if made.s3 is not None else "claim:"
+    store = plan.settings.artifact_store
+    s3 = made.s3 or (store.s3 if store is not None else None)
+    base = f"s3://{s3.bucket}/{s3.key}" if s3 is not None else "claim:"
+    if made.s3 is None and plan.settings.namespace_stores:
+        base += "x" * (ARTIFACT_STORE_KEY_CHARACTERS + LABEL_CHARACTERS)
     return f"{base}{_UID}/{step}/{INT32_MAX}/{_UID[:8]}/{made.name}"
 
 

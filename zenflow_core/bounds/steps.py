@@ -34,6 +34,7 @@ from zenflow_core.bounds.attempts import (
     within_budget,
 )
 from zenflow_core.plan import KeyRead, Plan, PlannedStep, Segment
+from zenflow_core.rules.store import wants_store
 
 
 @frozen
@@ -87,7 +88,9 @@ def count_all(plan: Plan) -> FlowCounts:
     jobs, status, nudges, deletes, events = total
     made = len(plan.resources)
     # The first look, the flow's own end and its deletion; each object made; the read of the flow that it retries.
-    status += 3 + made + (plan.retry_of is not None)
+    # The namespace's store for artifacts, if there may be one, is read likewise.
+    reads_store = plan.settings.namespace_stores and wants_store(plan)
+    status += 3 + made + (plan.retry_of is not None) + reads_store
     return FlowCounts(jobs, Writes(jobs + made, status, nudges, deletes=deletes + 1, events=events + 1))
 
 

@@ -14,10 +14,10 @@ from zenflow_core.checks.report import Report
 from zenflow_core.checks.steps import Graph
 from zenflow_core.checks.syntax import dns_name_from, is_parameter_name, shown
 from zenflow_core.checks.templates import where_used
-from zenflow_core.limits import INT64_MAX
+from zenflow_core.limits import ARTIFACT_STORE_KEY_CHARACTERS, INT64_MAX
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import message_bytes
-from zenflow_core.spec import InputArtifact, KeySelector, OutputArtifact, S3Location
+from zenflow_core.spec import ArtifactStore, InputArtifact, KeySelector, OutputArtifact, S3Location
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A field name (RFC 9110, token)."""
@@ -61,6 +61,17 @@ def check_artifacts(carrier: Carrier, graph: Graph, report: Report) -> None:
         for obstacle in artifact_obstacles(pod, inputs=inputs, outputs=outputs):
             place, within = where_used(step, path, f"spec.{obstacle.path}")
             report.add("ZF708", place, within + obstacle.what, obstacle.fix)
+
+
+def check_store(store: ArtifactStore, report: Report) -> None:
+    """A default store, in which each flow and step has a directory of its own."""
+    _check_s3(store.s3, "s3", report)
+    if not store.s3.key.endswith("/"):
+        what = f"{shown(store.s3.key)} is one object, and a default store is a directory"
+        report.add("ZF707", "s3.key", what, "let the key end in '/'")
+    if len(store.s3.key) > ARTIFACT_STORE_KEY_CHARACTERS:
+        what = f"the key has {len(store.s3.key)} characters"
+        report.add("ZF707", "s3.key", what, f"leave room for what follows: at most {ARTIFACT_STORE_KEY_CHARACTERS}")
 
 
 def _check_report(outputs: tuple[OutputArtifact, ...], step: str, path: str, report: Report, *, room: int) -> None:

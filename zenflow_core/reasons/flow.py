@@ -83,6 +83,15 @@ class RetrySourceMissing:
 
 
 @frozen
+class ArtifactStoreInvalid:
+    """The default store for the flow's artifacts cannot be used; nothing was started."""
+
+    at: Instant
+    source: str
+    message: str
+
+
+@frozen
 class StatusTooLarge:
     """The API server refused the status as too large."""
 
@@ -107,6 +116,7 @@ FlowCause: TypeAlias = (
     | ResourceNameTaken
     | ResourceRejected
     | RetrySourceMissing
+    | ArtifactStoreInvalid
     | StatusTooLarge
     | ValidationFailed
     | UnknownCause
@@ -145,6 +155,14 @@ class NeedsOrigin:
 
 
 @frozen
+class NeedsArtifactStore:
+    """Whether the namespace has a store of its own for artifacts has to be read first."""
+
+    config_map: str
+    until: ClassVar[None] = None
+
+
+@frozen
 class KeptUntil:
     """The flow is over; it is deleted then."""
 
@@ -152,7 +170,14 @@ class KeptUntil:
 
 
 FlowHold: TypeAlias = (
-    FlowRunsUntil | SiblingActive | ResourceRefusedUntil | NeedsOrigin | KeptUntil | Suspended | UnknownHold
+    FlowRunsUntil
+    | SiblingActive
+    | ResourceRefusedUntil
+    | NeedsOrigin
+    | NeedsArtifactStore
+    | KeptUntil
+    | Suspended
+    | UnknownHold
 )
 
 

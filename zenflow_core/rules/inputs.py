@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from zenflow_core.artifact_pod import Located, place_of
+from zenflow_core.artifact_store import settled
 from zenflow_core.manifests import Unbuildable, build_job
 from zenflow_core.observation import UNREAD, Absent, Present, Unread
 from zenflow_core.plan import ArtifactRead, ConfigMapKey, FixedValue, KeyRead, OutputRead, SecretEnv
@@ -70,6 +71,7 @@ def job_of(view: StepView, values: Values) -> dict[str, Any] | Unbuildable:
         policy=view.flow.plan.pod_failure_policy,
         artifact_image=view.flow.plan.settings.artifact_image,
         located=values.located,
+        store=view.flow.record.artifact_store,
     )
 
 
@@ -142,7 +144,8 @@ def _artifact(view: StepView, read: ArtifactRead) -> Located | _Uncarried | Inpu
         if view.flow.plan.settings.artifact_image is None:
             return _Uncarried()
         stored = (record.artifacts or {}).get(read.source.name)
-        place = None if stored is None else place_of(stored.location, read.source)
+        source = settled(read.source, view.flow.record.artifact_store)
+        place = None if stored is None else place_of(stored.location, source)
         if stored is not None and place is not None:
             archive = read.source.archive or Archive()
             return Located(place, stored.sha256, stored.size_bytes, archive if isinstance(place, S3Location) else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zenflow_core.artifact_pod import place_of
+from zenflow_core.artifact_store import settled
 from zenflow_core.observation import Absent, Origin, Takeover, Unread
 from zenflow_core.reasons import NeedsOrigin, RetriedFrom, RetrySourceMissing
 from zenflow_core.spec import S3Location
@@ -43,7 +44,8 @@ def _artifacts_remain(view: StepView, step: Takeover) -> bool:
     if view.flow.plan.settings.artifact_image is None:
         return True
     stored = step.artifacts or {}
+    outputs = [settled(made, view.flow.record.artifact_store) for made in view.step.output_artifacts]
     return all(
         made.optional if made.name not in stored else isinstance(place_of(stored[made.name].location, made), S3Location)
-        for made in view.step.output_artifacts
+        for made in outputs
     )

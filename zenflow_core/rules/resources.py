@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from zenflow_core.limits import HELD_STEPS_NAMED, MESSAGE_CHARACTERS, RESOURCE_REFUSAL_DELAY, RETRY_AFTER_MAX
+from zenflow_core.names import ARTIFACTS_CLAIM
 from zenflow_core.observation import Made, Refused
-from zenflow_core.plan import ResourceRef
+from zenflow_core.plan import ResourceKind, ResourceRef
 from zenflow_core.reasons import (
     Instant,
     NamespaceTerminating,
@@ -23,13 +24,25 @@ from zenflow_core.rules.dependencies import settled_upstream
 from zenflow_core.rules.refused import permanent
 from zenflow_core.views import FlowView, StepView
 
+_ARTIFACTS = ResourceRef(ResourceKind.CLAIM, ARTIFACTS_CLAIM)
+
 
 def missing(flow: FlowView) -> tuple[ResourceRef, ...]:
     """The objects that are still to be made."""
     if not flow.plan.resources:
         return ()
     known = flow.record.resources
-    return tuple(r for r in flow.plan.resources if r not in known and not isinstance(flow.resources.get(r), Made))
+    unwanted = None if _needs_claim(flow) else _ARTIFACTS
+    return tuple(
+        r
+        for r in flow.plan.resources
+        if r not in known and r != unwanted and not isinstance(flow.resources.get(r), Made)
+    )
+
+
+def _needs_claim(flow: FlowView) -> bool:
+    """Whether a planned claim for artifacts is wanted: not where a store takes them, and not before the start."""
+    return flow.record.started_at is not None and flow.record.artifact_store is None
 
 
 def resources(view: StepView) -> NeedsResource | None:
