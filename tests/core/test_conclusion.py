@@ -233,6 +233,17 @@ def test_an_input_that_was_read_is_not_asked_for_again() -> None:
     assert asks(life.look("10:00:02", inputs={LOW: Present("y")})) == ["record", "create build 1"]
 
 
+def test_a_step_that_is_over_is_asked_again_after_a_restart() -> None:
+    life = Life(compiled(step("build")))
+    life.look("10:00:00")
+    life.look("10:00:41", build=job(complete="10:00:40", kept="10:02:00"))
+    assert life.holds("build") == (r.JobKeptUntil(at("10:02:00")),)
+    life.write()
+    again = reconcile(life.plan, life.status, Observed(flow=life.seen), now=at("10:01:00"))
+    assert again.state.records[0].holds == (), "somebody has deleted its Job"
+    assert again.wake_at != at("10:02:00")
+
+
 def test_the_flow_that_is_retried_is_read_once() -> None:
     life = Life(compiled(step("build"), retryOf={"name": "earlier", "uid": "u"}))
     life.look("10:00:00", siblings=(OLDER,))

@@ -11,7 +11,8 @@ from tests.core.builders import Life, at, compiled, job, step
 from zenflow_core import reasons as r
 from zenflow_core import wave
 from zenflow_core.limits import HELD_STEPS_NAMED
-from zenflow_core.observation import Observed, Seen
+from zenflow_core.observation import Observed, Present, Seen
+from zenflow_core.plan import ConfigMapKey
 from zenflow_core.reconcile import advance
 from zenflow_core.rules import ask
 from zenflow_core.spec import StepName
@@ -84,6 +85,27 @@ def test_a_reader_of_two_steps_that_end_at_once_is_visited_once(visits: list[str
     visits.clear()
     tell(life, a=DONE, b=DONE)
     assert visits.count("last") == 1
+
+
+def test_an_input_is_told_to_whoever_waits_for_it(visits: list[str]) -> None:
+    source = {"configMapKeyRef": {"name": "settings", "key": "level"}}
+    reads = {"inputs": {"parameters": [{"name": "level", "valueFrom": source}]}}
+    life = Life(compiled(step("a", **reads), step("b"), step("c", "b"), step("d", **reads)))
+    life.look("10:00:00")
+    visits.clear()
+    assert life.state is not None
+    advance(life.state, Observed(inputs={ConfigMapKey("settings", "level"): Present("high")}), at("10:00:01"))
+    assert set(visits) == {"a", "d"}
+
+
+def test_finally_goes_on_step_by_step_after_the_flow_was_ended() -> None:
+    steps: dict[str, Any] = {"last": [step("report"), step("clean", "report")]}
+    life = Life(compiled(step("build"), **steps))
+    life.look("10:00:00")
+    life.look("10:00:10", plan=compiled(step("build"), shutdown="Stop", **steps))
+    life.look("10:00:20", report=job(1, "10:00:10"))
+    life.look("10:00:41", report=job(1, "10:00:10", complete="10:00:40"))
+    assert life.record("clean").started_at == at("10:00:41")
 
 
 def finally_behind_many() -> Life:

@@ -47,9 +47,9 @@ def _data(view: StepView) -> dict[str, Any]:
 
 
 def _outlook(view: StepView) -> str:
-    """`flow.phase` for `finally` steps: how the main steps have ended."""
+    """`flow.phase`, which only `finally` steps can read: how the main steps have ended."""
     failed = view.flow.record.ended is not None or view.flow.fatal is not None
-    return "Failed" if failed else "Succeeded" if view.flow.main_settled else "Running"
+    return "Failed" if failed else "Succeeded"
 
 
 def _step(record: StepRecord) -> dict[str, Any]:
