@@ -8,14 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from tools.reference import commands, fields, limits
+from tools.reference import commands, fields, limits, reasons
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def pages() -> dict[str, str]:
     """Each page, by its name in docs/reference."""
-    return {"commands.md": commands.page(), "fields.md": fields.page(), "limits.md": limits.page()}
+    return {
+        "commands.md": commands.page(),
+        "fields.md": fields.page(),
+        "limits.md": limits.page(),
+        "reasons.md": reasons.page(),
+    }
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 
 from tools.make_reference import FOLDER, pages
 from tools.reference import commands, limits, tables
 from zenflow_core.checks.catalogue import READING_RULES, RULES
-from zenflow_core.reasons import StatusTooLarge
+from zenflow_core.reasons import FlowCause, FlowHold, Hold, StatusTooLarge
 from zenflow_core.transitions import TRANSITIONS
 
 PAGES = pages()
@@ -136,3 +137,22 @@ def test_what_happens_beyond_a_bound_is_something_that_there_is() -> None:
 )
 def test_a_number_has_its_unit(name: str, module: str, text: str) -> None:
     assert limits.value(limits.Limit(name, "", "", module)) == text
+
+
+def test_every_hold_and_every_end_of_a_flow_is_on_the_page() -> None:
+    told = [name for reasons in rows("reasons.md").values() for name in reasons]
+    known = {kind.__name__ for union in (Hold, FlowHold, FlowCause) for kind in get_args(union)}
+    assert set(told) == known - {"UnknownHold", "UnknownCause"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "name", "row"),
+    [
+        pytest.param("What keeps a step", "BacksOff", ("`until`", "The pause before a retry."), id="one with data"),
+        pytest.param(
+            "What keeps a step", "Suspended", ("", "`spec.suspend` is true: nothing new starts."), id="one without"
+        ),
+    ],
+)
+def test_a_reason_is_described(heading: str, name: str, row: tuple[str, ...]) -> None:
+    assert rows("reasons.md")[heading][name] == row
