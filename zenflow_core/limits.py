@@ -97,9 +97,6 @@ HELD_STEPS_NAMED: Final = 3
 MESSAGE_CHARACTERS: Final = 512
 """Text taken over from elsewhere (Job conditions, API errors) into status."""
 
-CONDITION_LABEL_VALUES: Final = 100
-"""Entries of flow labels or annotations that a `when` may see."""
-
 MOVES_PER_WAVE: Final = 8
 """Longest chain of moves one step makes at one instant; more is our own bug."""
 

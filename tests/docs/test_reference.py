@@ -10,7 +10,7 @@ import pytest
 from tools.make_reference import FOLDER, pages
 from tools.reference import commands, limits, tables
 from zenflow_core.checks.catalogue import READING_RULES, RULES
-from zenflow_core.reasons import FlowCause, FlowHold, Hold, StatusTooLarge
+from zenflow_core.reasons import FlowCause, FlowHold, Hold
 from zenflow_core.transitions import TRANSITIONS
 
 PAGES = pages()
@@ -117,7 +117,7 @@ def test_every_bound_of_the_core_is_on_the_page_or_known_not_to_concern_users() 
 
 def test_what_happens_beyond_a_bound_is_something_that_there_is() -> None:
     rules = {*READING_RULES, *RULES}
-    reasons = {cause.__name__ for _, cause in TRANSITIONS} | {StatusTooLarge.__name__}
+    reasons = {cause.__name__ for _, cause in TRANSITIONS} | {kind.__name__ for kind in get_args(FlowCause)}
     for each in (limit for group in limits.GROUPS.values() for limit in group):
         assert set(re.findall(r"ZF\d+", each.beyond)) <= rules
         assert set(re.findall(r"`(\w+)`", each.beyond)) <= reasons

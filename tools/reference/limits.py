@@ -96,6 +96,8 @@ GROUPS: Final = {
             "the step's Pod fails",
             module="zenflow_runtime.artifacts.pack",
         ),
+        Limit("ARTIFACT_STORE_BYTES", "a default store, as JSON", "`ArtifactStoreInvalid`"),
+        Limit("ARTIFACT_STORE_KEY_CHARACTERS", "the `key` of a default store", "`ArtifactStoreInvalid`"),
         Limit("DEPTH", "nesting of directories", "the step's Pod fails", module="zenflow_runtime.artifacts.tree"),
     ),
     "A file": (
@@ -132,7 +134,6 @@ NOT_MET: Final = frozenset(
         *("RETRY_LIMIT_DEFAULT", "FLOW_BACKOFF_LIMIT_DEFAULT", "TTL_SECONDS_DEFAULT"),  # defaults: with each field
         *("BACKOFF_FACTOR_DEFAULT", "BACKOFF_DURATION_DEFAULT"),
         "MOVES_PER_WAVE",  # more is a bug of ours
-        "CONDITION_LABEL_VALUES",  # nothing asks for it
     }
 )
 """Constants of `limits.py` that are on no row."""
@@ -142,7 +143,7 @@ _PAGE: Final = """\
 
 What can grow has a bound, so that one flow cannot take memory and time from the others, nor outgrow what Kubernetes
 stores. This page is made from the code by `python -m tools.make_reference`. `ZF...` are
-[rules](../validation-rules.md) of `zenflow validate`; names like `OutputMissing` are [reasons](../states.md) of a step.
+[rules](../validation-rules.md) of `zenflow validate`; names like `OutputMissing` are [reasons](reasons.md).
 [Every field](fields.md) has its own bounds with it, and `zenflow validate` says what
 [a flow can cost at most](../explore.md#bounds).
 """
