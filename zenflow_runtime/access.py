@@ -41,7 +41,12 @@ ACCESS: Final = (
     Access("batch", "jobs", "patch", "let the Job controller look at a Job whose Pods are done", "eager-completion"),
     Access("", "pods", "list", "read the result of a step from its Pod's termination message"),
     Access("", "pods", "watch", "see when the Pods of a Job are done", "eager-completion"),
-    Access("", "configmaps", "get", "read parameters by configMapKeyRef; see whose a name is that is taken"),
+    Access(
+        "",
+        "configmaps",
+        "get",
+        "read configMapKeyRef and a namespace's artifact store; see whose name is taken",
+    ),
     Access("", "configmaps", "create", "make the objects of resourceTemplates.configMapTemplates"),
     Access("", "persistentvolumeclaims", "get", "see whose claim has a name that is taken"),
     Access("", "persistentvolumeclaims", "create", "make the objects of resourceTemplates.volumeClaimTemplates"),

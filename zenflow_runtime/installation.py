@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
+from zenflow_core.artifact_store import read_store, write_store
+from zenflow_core.spec import ArtifactStore
 from zenflow_core.version import VERSION
 from zenflow_runtime.network import Network
 from zenflow_runtime.webhook.objects import Hook
@@ -65,6 +68,10 @@ class Artifacts:
     claim_size: str = ""
     storage_class: str = ""
     access_mode: str = ""
+    store: str = ""
+    """YAML or JSON of the store for artifacts that name none; "": the flow's own claim."""
+    namespace_stores: bool = True
+    """Whether a namespace may say a store of its own."""
 
     def flags(self, image: str) -> list[str]:
         """The operator's command line for it; `image` is its own."""
@@ -74,7 +81,13 @@ class Artifacts:
             "storage-class": self.storage_class,
             "access-mode": self.access_mode,
         }
-        return [f"--artifact-{name}={value}" for name, value in given.items() if value]
+        told = [f"--artifact-{name}={value}" for name, value in given.items() if value]
+        store = read_store(self.store)
+        if isinstance(store, ArtifactStore):
+            # Kubernetes reads `$(` in an argument as a reference and `$$` as `$`.
+            text = json.dumps(write_store(store), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+            told.append(f"--artifact-store={text}".replace("$", "$$"))
+        return told if self.namespace_stores else [*told, "--no-namespace-artifact-stores"]
 
     def wrong(self) -> str:
         """What cannot be meant, or ""."""
@@ -84,7 +97,8 @@ class Artifacts:
             return f"--artifact-claim-size: {self.claim_size!r} is no size: write for instance 10Gi"
         if self.storage_class and not _SUBDOMAIN.fullmatch(self.storage_class):
             return f"--artifact-storage-class: {self.storage_class!r} is no name of a StorageClass"
-        return ""
+        store = read_store(self.store)
+        return f"--artifact-store: {store}" if isinstance(store, str) else ""
 
 
 @frozen

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from attrs import frozen
 
+from zenflow_core.artifact_store import STORE, read_store
 from zenflow_core.limits import FLOW_BACKOFF_LIMIT_DEFAULT, RETRY_LIMIT_DEFAULT, TTL_SECONDS_DEFAULT
 from zenflow_core.settings import ArtifactClaim, Unmoved
 from zenflow_core.settings import Settings as FlowSettings
@@ -25,6 +26,7 @@ from zenflow_runtime.logs import LEVELS
 from zenflow_runtime.web_dumps import DumpsFor
 from zenflow_runtime.webhook.listening import PORT, Listening
 
+ARTIFACT_STORE: Final = "ZENFLOW_ARTIFACT_STORE"
 POD_NAMESPACE: Final = "POD_NAMESPACE"
 NAMESPACE_FILE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
@@ -98,7 +100,7 @@ class Settings:
     relist_seconds: float = 3600.0
     drain_seconds: float = 20.0
     log_level: str = "info"
-    flows: FlowSettings = FlowSettings(unmoved=Unmoved.REFUSED)
+    flows: FlowSettings = FlowSettings(unmoved=Unmoved.REFUSED, namespace_stores=True)
     """What the operator decides for all flows."""
     dumps: DumpsFor = DumpsFor.LOCAL
     """Who gets the latest decisions about a flow."""
@@ -160,7 +162,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
         relist_seconds=_number("--relist-seconds", given["relist_seconds"], low=60, high=7 * 86_400),
         drain_seconds=_number("--shutdown-seconds", given["shutdown_seconds"], low=0, high=3600),
         log_level=level,
-        flows=_flow_settings(given),
+        flows=_flow_settings(given, environment),
         dumps=DumpsFor(given["dumps"]),
         webhook=_webhook(given),
         ignored=ignored,
@@ -201,6 +203,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--artifact-claim-size", default="1Gi", help="size of the claim for artifacts without a store (1Gi)")
     add("--artifact-storage-class", default="", help="its storage class (the cluster's default)")
     add("--artifact-access-mode", default="ReadWriteOnce", choices=ACCESS_MODES, help="its access mode (ReadWriteOnce)")
+    add(
+        "--artifact-store",
+        default="",
+        help="YAML or JSON of a store for artifacts that name none, such as '{s3: {bucket: builds, key: flows/}}' "
+        f"(${ARTIFACT_STORE}; none: the flow's own claim)",
+    )
+    add(
+        "--namespace-artifact-stores",
+        default=True,
+        action=argparse.BooleanOptionalAction,
+        help=f"let a namespace say its own store, by key {STORE.key} of ConfigMap {STORE.name} (on)",
+    )
     add("--enable-webhook", default="", nargs="?", const="true", help="answer an API server's admission reviews (off)")
     add("--webhook-addr", default="", help=f"address of the webhook (:{PORT})")
     add("--webhook-cert-file", default="", help="its certificate and chain, PEM; read again when it changes")
@@ -215,12 +229,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flow_settings(given: Mapping[str, Any]) -> FlowSettings:
+def _flow_settings(given: Mapping[str, Any], environment: Mapping[str, str]) -> FlowSettings:
     size = given["artifact_claim_size"]
     if not _QUANTITY.fullmatch(size):
         raise Nonsense(f"--artifact-claim-size: found {size!r}\n  fix: a Kubernetes quantity above 0, such as 10Gi")
     claim = ArtifactClaim(size, given["artifact_storage_class"] or None, access_mode=given["artifact_access_mode"])
-    return FlowSettings(given["artifact_image"] or None, claim, unmoved=Unmoved.REFUSED)
+    source = "--artifact-store" if given["artifact_store"] else ARTIFACT_STORE
+    store = read_store(given["artifact_store"] or environment.get(ARTIFACT_STORE, ""))
+    if isinstance(store, str):
+        what, _, fix = store.rpartition("; fix: ")
+        raise Nonsense(f"{source}: {what}\n  fix: {fix}")
+    return FlowSettings(
+        given["artifact_image"] or None,
+        claim,
+        unmoved=Unmoved.REFUSED,
+        artifact_store=store,
+        namespace_stores=given["namespace_artifact_stores"],
+    )
 
 
 def _webhook(given: Mapping[str, Any]) -> Listening | None:

@@ -13,6 +13,7 @@ import yaml
 
 from tests.cli.conftest import Zenflow
 from zenflow_core.settings import ArtifactClaim
+from zenflow_core.spec import ArtifactGC, ArtifactStore, S3Location
 from zenflow_runtime.access import ACCESS
 from zenflow_runtime.installing import EAGER, IMAGE, LEASE, NAME, NAMESPACE, Artifacts, Installation, Part, arguments
 from zenflow_runtime.leader import LEASE_NAME
@@ -208,6 +209,38 @@ def test_how_artifacts_are_moved(
 ) -> None:
     flows = read_settings(args_of(printed(zenflow, *options)), {}).flows
     assert (flows.artifact_image, flows.artifact_claim) == (image, claim)
+
+
+def test_a_default_store_comes_to_the_operator_as_the_file_says_it(zenflow: Zenflow, tmp_path: Path) -> None:
+    file = tmp_path / "store.yaml"
+    file.write_text("s3: {bucket: b, key: $(X)/, endpoint: 'https://minio:9000'}\nartifactGC: OnFlowDeletion\n")
+    (told,) = (each for each in args_of(printed(zenflow, f"--artifact-store={file}")) if "-store=" in each)
+    # Kubernetes makes `$` of `$$`.
+    flows = read_settings([told.replace("$$", "$")], {}).flows
+    assert flows.artifact_store == ArtifactStore(
+        S3Location("b", "$(X)/", endpoint="https://minio:9000"), ArtifactGC.ON_FLOW_DELETION
+    )
+    assert flows.namespace_stores
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        pytest.param("s3: {bucket: b, key: k}", "--artifact-store: s3.key: 'k' is one object", id="one object"),
+        pytest.param(None, "cannot read", id="no file"),
+    ],
+)
+def test_a_default_store_that_cannot_be_meant(zenflow: Zenflow, tmp_path: Path, text: str | None, what: str) -> None:
+    file = tmp_path / "store.yaml"
+    if text is not None:
+        file.write_text(text)
+    said = zenflow("manifests", f"--artifact-store={file}")
+    assert said.code == 2
+    assert what in said.err
+
+
+def test_namespaces_may_have_no_say_in_where_artifacts_go(zenflow: Zenflow) -> None:
+    assert not read_settings(args_of(printed(zenflow, "--no-namespace-artifact-stores")), {}).flows.namespace_stores
 
 
 @pytest.mark.parametrize("size", ["1Gi", "10G", "1.5Ti", "0", "1Xi", "-1Gi", "1e3", "00Gi", " 1Gi"])

@@ -73,6 +73,12 @@ CHOICES = [
         "zenflow-system",
         id="artifacts in one's own way",
     ),
+    pytest.param(
+        {"artifacts": {"namespaceStores": False}},
+        ("--no-namespace-artifact-stores",),
+        "zenflow-system",
+        id="namespaces have no say in where artifacts go",
+    ),
     pytest.param({"webhook": {"enabled": True}}, ("--webhook",), "zenflow-system", id="a webhook"),
     pytest.param(
         {"webhook": {"enabled": True, "failurePolicy": "Fail"}, "namespaced": True, "eagerCompletion": False},
@@ -109,6 +115,24 @@ def test_the_chart_makes_what_zenflow_manifests_prints(
     assert without_keep(template(helm, values, namespace)) == without_namespace(printed(*options))
 
 
+STORE: Object = {
+    "s3": {
+        "bucket": "builds",
+        "key": "flows/$(HOME)/<&>/",
+        "endpoint": "https://minio:9000",
+        "accessKeyIDSecretRef": {"name": "s3", "key": "id"},
+        "secretAccessKeySecretRef": {"name": "s3", "key": "key"},
+    },
+    "artifactGC": "OnFlowDeletion",
+}
+
+
+def test_the_chart_with_a_store_for_artifacts(helm: Path, tmp_path: Path) -> None:
+    (tmp_path / "store.yaml").write_text(yaml.safe_dump(STORE), encoding="utf-8")
+    made = template(helm, {"artifacts": {"store": STORE}})
+    assert without_keep(made) == without_namespace(printed(f"--artifact-store={tmp_path / 'store.yaml'}"))
+
+
 def test_the_chart_with_a_ca_of_ones_own(helm: Path, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(BUNDLE, encoding="utf-8")
     made = template(helm, {"webhook": {"enabled": True, "caBundle": BUNDLE}})
@@ -130,6 +154,7 @@ def test_lint_has_nothing_to_say(helm: Path) -> None:
         pytest.param({"replicas": "2"}, "/replicas", id="a number in quotes"),
         pytest.param({"image": {"repository": "a b"}}, "/image/repository", id="an image with a blank"),
         pytest.param({"webhook": {"failurePolicy": "Maybe"}}, "/webhook/failurePolicy", id="an unknown choice"),
+        pytest.param({"artifacts": {"store": {"bucket": "b"}}}, "/artifacts/store", id="a store that is none"),
         pytest.param({"artifacts": {"claimSize": "0"}}, "/artifacts/claimSize", id="a claim of nothing"),
         pytest.param({"extraArgs": ["debug"]}, "/extraArgs/0", id="an argument that is no flag"),
         pytest.param(

@@ -19,7 +19,7 @@ from zenflow_core.names import LABEL_ATTEMPT, LABEL_STEP
 from zenflow_core.observation import Gone, Refused, Seen
 from zenflow_core.settings import ArtifactClaim, Unmoved
 from zenflow_core.settings import Settings as FlowSettings
-from zenflow_core.spec import API_VERSION, StepName
+from zenflow_core.spec import API_VERSION, ArtifactStore, S3Location, StepName
 from zenflow_runtime.answers import too_large
 from zenflow_runtime.door import Answered, Ask, Door, TokenBucket, ask_of
 from zenflow_runtime.events import EventMode
@@ -536,7 +536,26 @@ def test_lease_times_always_have_six_digits(at: datetime) -> None:
             {},
             Settings(
                 flows=FlowSettings(
-                    "zenflow:1", ArtifactClaim("10Gi", access_mode="ReadWriteMany"), unmoved=Unmoved.REFUSED
+                    "zenflow:1",
+                    ArtifactClaim("10Gi", access_mode="ReadWriteMany"),
+                    unmoved=Unmoved.REFUSED,
+                    namespace_stores=True,
+                )
+            ),
+        ),
+        (
+            ["--artifact-store={s3: {bucket: b, key: k/}}", "--no-namespace-artifact-stores"],
+            {"ZENFLOW_ARTIFACT_STORE": "{s3: {bucket: other, key: k/}}"},
+            Settings(flows=FlowSettings(unmoved=Unmoved.REFUSED, artifact_store=ArtifactStore(S3Location("b", "k/")))),
+        ),
+        (
+            [],
+            {"ZENFLOW_ARTIFACT_STORE": "{s3: {bucket: b, key: k/}}"},
+            Settings(
+                flows=FlowSettings(
+                    unmoved=Unmoved.REFUSED,
+                    artifact_store=ArtifactStore(S3Location("b", "k/")),
+                    namespace_stores=True,
                 )
             ),
         ),
@@ -577,6 +596,8 @@ def test_the_service_account_says_where_the_operator_is() -> None:
         (["--master=10.0.0.1"], {}, "--master"),
         (["--artifact-claim-size=0"], {}, "--artifact-claim-size"),
         (["--artifact-access-mode=ReadOnlyMany"], {}, "--artifact-access-mode"),
+        (["--artifact-store={s3: {bucket: b, key: k}}"], {}, "--artifact-store: s3.key"),
+        ([], {"ZENFLOW_ARTIFACT_STORE": "{s3: {bucket: b}}"}, "ZENFLOW_ARTIFACT_STORE: s3.key: missing"),
         (["--unknown"], {}, "--unknown"),
         ([], {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ([], {"REPLICA_COUNT": "two"}, "REPLICA_COUNT"),

@@ -45,6 +45,15 @@ def chosen_artifacts(terminal: Terminal, asked: Artifacts, *, wanted: bool) -> A
     return None
 
 
+def chosen_store(terminal: Terminal, file: str | None) -> str | int:
+    """What the file says of a store for artifacts, "" without one, or the exit code once the trouble has been said."""
+    text = "" if file is None else read_file(file)
+    if isinstance(text, Unread):
+        terminal.fail(f"cannot read {text.file}: {text.why}", "name a YAML file with s3 (docs/artifacts.md)")
+        return exits.INVALID
+    return text if isinstance(text, str) else text.decode("utf-8", "replace")
+
+
 def chosen_network(terminal: Terminal, api_servers: tuple[str, ...], *, wanted: bool) -> Network | int | None:
     """The NetworkPolicy that the options ask for, None for none, or the exit code once the trouble has been said."""
     if wanted:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import OptionalFile
 from zenflow_runtime.cli.terminal import Terminal
 
 COMMANDS: Final = ("manifests",)
@@ -32,13 +33,15 @@ def register(app: App, terminal: Terminal) -> None:
         operator: bool = True,
         author_policy: Annotated[bool, Parameter(negative=())] = False,
         webhook: Annotated[bool, Parameter(negative=())] = False,
-        webhook_ca_bundle: str | None = None,
+        webhook_ca_bundle: OptionalFile = None,
         webhook_failure_policy: Literal["Ignore", "Fail"] | None = None,
         artifacts: bool = True,
         artifact_image: str = "",
         artifact_claim_size: str = "",
         artifact_storage_class: str = "",
         artifact_access_mode: Literal["", "ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"] = "",
+        artifact_store: str | None = None,
+        namespace_artifact_stores: bool = True,
         network_policy: Annotated[bool, Parameter(negative=())] = False,
         api_server: Annotated[tuple[str, ...], Parameter(negative=())] = (),
         priority_class: str = "",
@@ -86,6 +89,10 @@ def register(app: App, terminal: Terminal) -> None:
             The StorageClass of that claim (the cluster's default).
         artifact_access_mode
             Its access mode (ReadWriteOnce).
+        artifact_store
+            YAML file of a store for artifacts that name none, instead of that claim.
+        namespace_artifact_stores
+            A namespace may say a store of its own, by a ConfigMap.
         network_policy
             Also a NetworkPolicy: the operator speaks to the API server and DNS only.
         api_server
@@ -94,7 +101,13 @@ def register(app: App, terminal: Terminal) -> None:
             PriorityClass of the operator's Pods.
         """
         from zenflow_runtime import installing
-        from zenflow_runtime.cli.manifests import chosen_artifacts, chosen_hook, chosen_network, print_manifests
+        from zenflow_runtime.cli.manifests import (
+            chosen_artifacts,
+            chosen_hook,
+            chosen_network,
+            chosen_store,
+            print_manifests,
+        )
 
         part = installing.Part
         chosen = {
@@ -110,11 +123,16 @@ def register(app: App, terminal: Terminal) -> None:
         hook = chosen_hook(terminal, wanted=webhook, ca_bundle=webhook_ca_bundle, failure_policy=webhook_failure_policy)
         if isinstance(hook, int):
             return hook
+        store = chosen_store(terminal, artifact_store)
+        if isinstance(store, int):
+            return store
         moving = installing.Artifacts(
             artifact_image,
             artifact_claim_size,
             storage_class=artifact_storage_class,
             access_mode=artifact_access_mode,
+            store=store,
+            namespace_stores=namespace_artifact_stores,
         )
         moved = chosen_artifacts(terminal, moving, wanted=artifacts)
         network = chosen_network(terminal, api_server, wanted=network_policy)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from tests.core.builders import TEMPLATE, Around, Before, at, ended, job, pending, retries, running
+from tests.core.builders import TEMPLATE, UID, Around, Before, at, ended, job, pending, retries, running
 from zenflow_core.artifact_container import ClaimFile
 from zenflow_core.artifact_pod import Located
 from zenflow_core.artifact_report import write_report
@@ -36,7 +37,7 @@ from zenflow_core.rules.outcome import outcome
 from zenflow_core.rules.outputs import capture
 from zenflow_core.rules.timeout import timeout
 from zenflow_core.settings import DEFAULTS, Settings
-from zenflow_core.spec import Archive, InputArtifact, OutputArtifact, RetryOf, S3Location, StepName
+from zenflow_core.spec import Archive, ArtifactStore, InputArtifact, OutputArtifact, RetryOf, S3Location, StepName
 from zenflow_core.state import StepPhase
 from zenflow_core.views import StepView
 
@@ -268,6 +269,55 @@ THEN = at("09:58:00")
 def test_where_an_artifact_is(given: StepView, then: Values | Cause) -> None:
     assert resolve(given) == then
     assert inputs(given) == (None if isinstance(then, Values) else then)
+
+
+STORE = ArtifactStore(S3Location("shared", "flows/", endpoint="https://minio:9000"))
+IN_STORE = StoredArtifact("ab" * 32, 7, f"s3://shared/flows/{UID}/test/1/5f0c2a91/data")
+
+
+def stored_by_default(view: StepView, store: ArtifactStore | None = STORE) -> StepView:
+    """The same view in a flow that has chosen that default store."""
+    return evolve(view, flow=evolve(view.flow, record=evolve(view.flow.record, artifact_store=store)))
+
+
+def test_what_lies_in_the_default_store_is_found_as_the_flow_has_recorded_it() -> None:
+    place = S3Location("shared", f"flows/{UID}/test/1/5f0c2a91/data", endpoint="https://minio:9000")
+    then = Values({}, {"had": Located(place, IN_STORE.sha256, 7, Archive())})
+    assert resolve(stored_by_default(takes(KEPT, stored=IN_STORE))) == then
+
+
+def test_without_its_store_nobody_knows_where_it_is() -> None:
+    assert isinstance(resolve(takes(KEPT, stored=IN_STORE)), InputMissing)
+
+
+def test_what_a_flow_has_put_on_its_claim_is_found_there_whatever_is_recorded_besides() -> None:
+    found = resolve(stored_by_default(takes(KEPT, stored=ON_CLAIM)))
+    assert found == Values({}, {"had": Located(ClaimFile("test/data"), ON_CLAIM.sha256, 9, None)})
+
+
+def test_an_output_without_a_store_is_ordered_into_the_default_one_and_no_claim_is_mounted() -> None:
+    view = pending(template=compile_template(TEMPLATE), output_artifacts=(LOG, MODEL))
+    body = job_of(stored_by_default(carried(view)), Values({}))
+    assert isinstance(body, dict)
+    pod = body["spec"]["template"]["spec"]
+    log, model = json.loads(pod["containers"][0]["env"][0]["value"])
+    assert log["location"] == f"s3://shared/flows/{UID}/build/1/"
+    assert (log["s3"]["endpoint"], log["s3"]["key"]) == ("https://minio:9000", f"flows/{UID}/build/1/")
+    assert model["location"] == "s3://b/k"
+    assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])
+
+
+@pytest.mark.parametrize(
+    ("store", "taken"),
+    [
+        pytest.param(STORE, True, id="the store that both have: it is taken over"),
+        pytest.param(None, False, id="no store: the step runs again"),
+    ],
+)
+def test_a_retry_takes_over_what_lies_in_the_default_store(store: ArtifactStore | None, taken: bool) -> None:
+    origin = Origin({StepName("build"): Takeover(artifacts={"data": IN_STORE})}, store)
+    view = pending(around=Around(retry_of="older", origin=origin), output_artifacts=(KEPT,))
+    assert isinstance(retried(stored_by_default(carried(view), store)), RetriedFrom) is taken
 
 
 def test_the_job_is_told_where_it_is() -> None:
