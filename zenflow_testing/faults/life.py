@@ -10,6 +10,7 @@ write_case(life)         # a file that `zenflow test` replays
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from attrs import evolve, field, frozen
@@ -64,9 +65,9 @@ class Subject:
             raise ValueError("\n".join(map(str, plan if isinstance(plan, tuple) else ())))
         return cls(manifest, plan, flow.metadata.name or "")
 
-    @property
+    @cached_property
     def seconds(self) -> float:
-        """By when a calm life is over, computed from the spec alone.
+        """By when a calm life is over, computed from the spec alone and once.
 
         Where a step has no deadline its Jobs are taken to end within `LONGEST_JOB`, approvals within a few minutes.
         """
