@@ -10,10 +10,10 @@ from zenflow_core.observation import FlowSeen
 from zenflow_core.plan import Plan
 from zenflow_core.reasons import FlowEnded, Instant, StatusTooLarge
 from zenflow_core.rows import Rows
-from zenflow_core.state import FlowState, StepRecord, Tally
+from zenflow_core.state import FlowState, StepPhase, StepRecord, Tally
 from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.transitions import enter
-from zenflow_core.wave import begins_failure, latest, retally
+from zenflow_core.wave import begins_failure, latest
 
 FLOW: Final = -1
 """The flow's own place among the alarms."""
@@ -33,12 +33,10 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
     if isinstance(ended, StatusTooLarge):
         missing = enter(missing, FlowEnded(ended.at, reason_of(ended)))
     records = Rows(stored.rows.get(step.name, missing) for step in plan.steps)
-    tally = Tally()
     fatal = None
     last_end: Instant | None = None
     alarms = [(h.until, FLOW) for h in stored.flow.holds if h.until is not None]
     for rank, (step, record) in enumerate(zip(plan.steps, records, strict=True)):
-        tally = retally(tally, +1, record, (), main=rank < plan.main)
         alarms += [(h.until, rank) for h in record.holds if h.until is not None]
         if rank < plan.main and record.finished_at is not None:
             last_end = latest(last_end, record.finished_at)
@@ -51,14 +49,30 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         record=stored.flow,
         records=records,
         sightings=Rows(((),) * len(records)),
-        tally=tally,
+        tally=_tally(tuple(records), plan.main),
         fatal=fatal,
         last_end=last_end,
         alarms=tuple(sorted(alarms)),
-        misfit=not isinstance(ended, StatusTooLarge) and _names(plan) != tuple(stored.rows),
+        misfit=not isinstance(ended, StatusTooLarge) and not _fit(plan, tuple(stored.rows)),
     )
 
 
-def _names(plan: Plan) -> tuple[str, ...]:
-    """The names of the steps in the order of the rows."""
-    return tuple(step.name for step in sorted(plan.steps, key=lambda step: step.row))
+def _tally(records: tuple[StepRecord, ...], main: int) -> Tally:
+    """The counts over records whose Jobs are not known yet: what `wave.retally` comes to, one by one."""
+    phases = [record.phase for record in records]
+    over = [record.finished_at is not None for record in records]
+    return Tally(
+        settled=sum(over),
+        main_settled=sum(over[:main]),
+        succeeded=phases.count(StepPhase.SUCCEEDED),
+        failed=phases.count(StepPhase.FAILED),
+        skipped=phases.count(StepPhase.SKIPPED),
+        approvals=phases.count(StepPhase.PENDING_APPROVAL),
+        retries=sum(record.retries_claimed for record in records),
+        live=phases.count(StepPhase.RUNNING),
+    )
+
+
+def _fit(plan: Plan, names: tuple[str, ...]) -> bool:
+    """Whether these are the names of the plan's steps, in the order of their rows."""
+    return len(names) == len(plan.steps) and all(names[step.row] == step.name for step in plan.steps)
