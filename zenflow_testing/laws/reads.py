@@ -7,39 +7,98 @@ row. The laws then cost what has changed, and not the size of the flow, at each 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Final
 
 from attrs import evolve
 
-from zenflow_core.plan import PlannedStep
+from zenflow_core.observation import FlowSeen
+from zenflow_core.plan import Plan, PlannedStep
+from zenflow_core.reconcile import restore
 from zenflow_core.recording import rows_are_kept
 from zenflow_core.state import FlowState, StepRecord
 from zenflow_core.status import StoredStatus, read_row, read_status, write_flow, write_progress, write_row
+from zenflow_testing.jsonpatch import same
 
 _MOST: Final = 20_000
+_BESIDES: Final = frozenset({"steps", "progress"})
+"""What a status has besides the flow's own record: its rows, and counts that nobody reads back."""
 
 
 class Reads:
-    """Reads statuses. Cost: the rows that are new to it, and a pass over the others."""
+    """Reads statuses. Cost: the rows that are new to it, and a pass over the others.
+
+    What is equal as JSON is read once: the status that a law has written and the one that was stored of the same
+    state differ as objects, not in what they say.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[int, tuple[Mapping[str, Any], StepRecord]] = {}
         """By the identity of the row, which is kept alive by being here."""
+        self._latest: dict[str, tuple[Mapping[str, Any], StepRecord]] = {}
+        """The row that was read last, by the step's name."""
+        self._head: tuple[dict[str, Any], StoredStatus] = {}, StoredStatus()
+        """What was read last of a flow as a whole."""
+        self._stored = StoredStatus()
+        """What was read last."""
+        self._restored: tuple[StoredStatus, FlowState] | None = None
+        """The state that was restored last, and from what."""
+        self._equal: dict[int, tuple[object, object]] = {}
+        """What has been found equal, by the identity of the first of the two."""
 
     def __call__(self, status: Mapping[str, Any] | None) -> StoredStatus:
-        """What a status says, as `read_status` reads it."""
+        """What a status says, as `read_status` reads it; the same object as the last time if it says the same."""
         if not status:
             return StoredStatus()
         if len(self._rows) > _MOST:
             self._rows.clear()
-        flow = read_status({key: value for key, value in status.items() if key != "steps"})
-        rows = {row["name"]: self._row(row) for row in status.get("steps", ())}
-        return evolve(flow, rows=rows) if "phase" in status else flow
+        head = self._read_head(status)
+        rows = {row["name"]: self._row(row) for row in status.get("steps", ())} if "phase" in status else {}
+        last = self._stored
+        same_rows = [*rows] == [*last.rows] and all(map(is_, rows.values(), last.rows.values()))
+        if not same_rows or head.flow is not last.flow:
+            self._stored = StoredStatus(head.flow, rows)
+        return self._stored
+
+    def restored(self, plan: Plan, seen: FlowSeen, status: Mapping[str, Any] | None) -> FlowState:
+        """The state that a status stands for, as `decode` gives it."""
+        stored = self(status)
+        if self._restored is None or self._restored[0] is not stored or self._restored[1].plan is not plan:
+            state = restore(plan, seen, stored)
+        elif self._restored[1].flow is not seen:
+            state = evolve(self._restored[1], flow=seen)
+        else:
+            return self._restored[1]
+        self._restored = stored, state
+        return state
+
+    def equal(self, mine: object, read: object) -> bool:
+        """Whether two values are equal. Cost: none for a pair that was found equal before."""
+        if mine is read:
+            return True
+        known = self._equal.get(id(mine))
+        if known is not None and known[0] is mine and known[1] is read:
+            return True
+        if mine != read:
+            return False
+        if len(self._equal) > _MOST:
+            self._equal.clear()
+        self._equal[id(mine)] = mine, read
+        return True
+
+    def _read_head(self, status: Mapping[str, Any]) -> StoredStatus:
+        head = {key: value for key, value in status.items() if key not in _BESIDES}
+        if not same(head, self._head[0]):
+            self._head = head, read_status(head)
+        return self._head[1]
 
     def _row(self, row: Mapping[str, Any]) -> StepRecord:
         known = self._rows.get(id(row))
         if known is None:
-            known = self._rows[id(row)] = (row, read_row(row))
+            name = row["name"]
+            latest = self._latest.get(name)
+            record = latest[1] if latest is not None and same(latest[0], row) else read_row(row)
+            known = self._rows[id(row)] = self._latest[name] = (row, record)
         return known[1]
 
 
