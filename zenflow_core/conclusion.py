@@ -14,6 +14,7 @@ from zenflow_core.observation import Made
 from zenflow_core.owed import ensured, ensured_resources, owes_nothing, released
 from zenflow_core.reasons import (
     Instant,
+    KeptUntil,
     NeedsArtifactStore,
     NeedsInput,
     NeedsOrigin,
@@ -24,7 +25,7 @@ from zenflow_core.reasons import (
 from zenflow_core.recording import record_status
 from zenflow_core.restoring import FLOW
 from zenflow_core.rules.ttl import ttl
-from zenflow_core.state import FlowPhase, FlowRecord, FlowState
+from zenflow_core.state import FlowRecord, FlowState
 from zenflow_core.views import FlowView
 from zenflow_core.wave import Wave, is_fatal
 
@@ -61,8 +62,8 @@ def conclude(wave: Wave, state: FlowState, record: FlowRecord, now: Instant, *, 
 def flow_view(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> FlowView:
     """The flow as it now is; the last view again, if nothing has changed since."""
     last = wave.last_view
-    if last is not None and last.record is record and last.tally is wave.tally and last.last_end is wave.last_end:
-        return last
+    if last is not None and last.record is record and last.tally is wave.tally:
+        return last  # no step ends without another tally
     fatal = None if wave.fatal is None else (wave.fatal[0], state.plan.steps[wave.fatal[1]].name)
     wave.last_view = FlowView(
         plan=state.plan,
@@ -86,8 +87,9 @@ def _close(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> tu
     view = flow_view(wave, state, record, now)
     if record.completed_at is None and view.settled:
         ends = [r.finished_at for r in wave.records if r.finished_at is not None]
-        over = max(ends, default=now) if record.ended is None else max([*ends, record.ended.at])
-        record = evolve(record, completed_at=over, holds=())
+        if record.ended is not None:
+            ends.append(record.ended.at)
+        record = evolve(record, completed_at=max(ends))  # a flow without steps cannot be run, so it was ended
     if record.completed_at is None:
         return record, False
     return _keep(flow_view(wave, state, record, now))
@@ -95,14 +97,9 @@ def _close(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> tu
 
 def _keep(view: FlowView) -> tuple[FlowRecord, bool]:
     """The hold of a finished flow, and whether its time is over. One that is being deleted is not kept any more."""
-    if view.seen.deleting_since is not None:
-        return view.record if not view.record.holds else evolve(view.record, holds=()), False
-    answer = ttl(view)
-    if answer is None:
-        return view.record, False
-    if isinstance(answer, TtlExpired):
-        return view.record if not view.record.holds else evolve(view.record, holds=()), True
-    return view.record if view.record.holds == (answer,) else evolve(view.record, holds=(answer,)), False
+    answer = ttl(view) if view.seen.deleting_since is None else None
+    holds = (answer,) if isinstance(answer, KeptUntil) else ()
+    return evolve(view.record, holds=holds), isinstance(answer, TtlExpired)
 
 
 def _tell(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> FlowRecord:
@@ -112,15 +109,14 @@ def _tell(wave: Wave, state: FlowState, record: FlowRecord, now: Instant) -> Flo
     phase = phase_of(view, failed=failed != "")
     told = edited(view) is says_edited(record)
     if phase is not record.phase or not record.conditions or record.holds != state.record.holds or not told:
-        tolerated = wave.tally.failed if phase is FlowPhase.SUCCEEDED else 0
-        conditions = conditions_of(view, phase=phase, failed_step=failed, tolerated=tolerated)
+        conditions = conditions_of(view, phase=phase, failed_step=failed, tolerated=wave.tally.failed)
         record = evolve(record, phase=phase, conditions=conditions)
     if record.observed_generation != state.flow.generation:
         record = evolve(record, observed_generation=state.flow.generation)
     planned = state.plan.resources
     if len(record.resources) < len(planned):
         made = tuple(r for r in planned if isinstance(state.resources.get(r), Made) or r in record.resources)
-        record = evolve(record, resources=made) if made != record.resources else record
+        record = evolve(record, resources=made)
     return record
 
 
