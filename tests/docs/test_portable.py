@@ -32,7 +32,7 @@ ONLY_POSIX = {
     r"[*?]": "a wildcard: name the files",
     r"^[A-Z_]+=": "a variable before a command",
     r"^\.|/bin/": "a path of a POSIX system",
-    r"^(cat|cp|cut|export|find|grep|head|less|ls|mkdir|mv|rm|sed|sort|source|tail|touch|wc)\b": "no such program on Windows",
+    r"^(cat|cp|cut|export|find|grep|head|ls|mkdir|mv|rm|sed|sort|source|tail|touch|wc)\b": "no such program on Windows",
 }
 
 
