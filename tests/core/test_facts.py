@@ -174,6 +174,8 @@ def test_a_row_with_a_failure_of_another_version_can_still_be_read() -> None:
 def test_names() -> None:
     assert camel("retry_at") == "retryAt"
     assert camel("at") == "at"
+    assert camel("reason") == "because", "the fact's own name stands there"
+    assert camel("taken_over_from") == "takenOverFrom"
     assert reason_of(r.UnknownCause("X", NOW)) == "X"
     assert reason_of(r.UnknownHold("Y")) == "Y"
     assert reason_of(r.JobLost(NOW)) == "JobLost"

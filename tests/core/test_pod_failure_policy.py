@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenflow_core.pod_failure_policy import adapt, left_out, obstacle
+from zenflow_core.pod_failure_policy import Obstacle, adapt, left_out, obstacle
 from zenflow_core.spec import (
     ExitCodeOperator,
     FailureAction,
@@ -180,29 +180,43 @@ def test_a_job_spec_carries_the_policy(job_spec: dict[str, Any], carried: bool) 
     assert (adapt(POLICY, pod(), job_spec) is not None) is carried
 
 
+NOT_NEVER = Obstacle(
+    "template.spec.restartPolicy",
+    "is 'OnFailure', so the flow's podFailurePolicy cannot apply to this step",
+    "set restartPolicy: Never, or leave it: the step then runs without the policy",
+)
+REPLACES = Obstacle(
+    "podReplacementPolicy",
+    "is TerminatingOrFailed, so the flow's podFailurePolicy cannot apply to this step",
+    "set podReplacementPolicy: Failed, or leave it: the step then runs without the policy",
+)
+
+
 @pytest.mark.parametrize(
-    ("pod_spec", "job_spec", "path"),
+    ("pod_spec", "job_spec", "then"),
     [
         pytest.param(pod(), {}, None, id="nothing in the way"),
-        pytest.param(pod(restart_policy="OnFailure"), {}, "template.spec.restartPolicy", id="restartPolicy"),
-        pytest.param(
-            pod(), {"podReplacementPolicy": "TerminatingOrFailed"}, "podReplacementPolicy", id="podReplacementPolicy"
-        ),
+        pytest.param(pod(restart_policy="OnFailure"), {}, NOT_NEVER, id="restartPolicy"),
+        pytest.param(pod(), {"podReplacementPolicy": "TerminatingOrFailed"}, REPLACES, id="podReplacementPolicy"),
         pytest.param(
             pod(restart_policy="OnFailure"), {"podFailurePolicy": {"rules": []}}, None, id="its own is no obstacle"
         ),
     ],
 )
-def test_an_obstacle_says_where_it_is(pod_spec: dict[str, Any], job_spec: dict[str, Any], path: str | None) -> None:
-    found = obstacle(POLICY, pod_spec, job_spec)
-    assert (found.path if found else None) == path
+def test_an_obstacle_says_where_it_is_and_what_to_do(
+    pod_spec: dict[str, Any], job_spec: dict[str, Any], then: Obstacle | None
+) -> None:
+    assert obstacle(POLICY, pod_spec, job_spec) == then
 
 
 def test_too_many_rules_are_an_obstacle() -> None:
-    rules = (*(exits(COUNT, IN, n) for n in range(1, 20)), FailureRule(FAIL_JOB))
-    found = obstacle(PodFailurePolicy(rules), pod(), {})
-    assert found is not None
-    assert "21 rules" in found.what
+    counts = tuple(exits(COUNT, IN, n) for n in range(1, 20))
+    assert obstacle(PodFailurePolicy((*counts, exits(COUNT, IN, 20))), pod(), {}) is None
+    assert obstacle(PodFailurePolicy((*counts, FailureRule(FAIL_JOB))), pod(), {}) == Obstacle(
+        "podFailurePolicy",
+        "would get 21 rules from the flow, and a Job takes 20: it runs without the policy",
+        "join rules that have the same action, or give this template a podFailurePolicy of its own",
+    )
 
 
 def test_rules_left_out_are_told_by_index() -> None:
@@ -210,6 +224,7 @@ def test_rules_left_out_are_told_by_index() -> None:
         exits(COUNT, IN, 1, container="log"),
         exits(COUNT, IN, 1, container="main"),
         exits(COUNT, IN, 1),
+        exits(COUNT, IN, 1, container=""),
         exits(COUNT, IN, 1, container="setup"),
     )
     assert left_out(PodFailurePolicy(rules), pod("trainer", init=("setup",))) == (0,)

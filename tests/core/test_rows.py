@@ -21,6 +21,7 @@ def test_rows_are_the_sequence_of_their_values(size: int) -> None:
     assert [rows[i - size] for i in range(size)] == list(values)
     assert rows == Rows(values)
     assert hash(rows) == hash(Rows(values))
+    assert hash(rows) != hash(Rows((*values, 0)))
     assert repr(rows) == f"Rows({list(values)!r})"
     assert rows[3:70] == values[3:70]
     assert rows[:-5] == values[:-5]
