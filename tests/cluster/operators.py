@@ -40,7 +40,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _numbers = itertools.count()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """The operator does not look at its standard input, so the kernel has to end it when the test run is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -113,7 +113,7 @@ def launched(plane: ControlPlane, kubeconfig: Path, *flags: str, home: str) -> I
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     running = Running(process, log)
     try:

@@ -17,6 +17,10 @@ LINK = re.compile(r"(?<!!)\[[^\]\[]*\]\((?P<target>[^()\s]+)(?:\s+\"[^\"]*\")?\)
 PROGRAMS = ("zenflow", "pytest")
 """Whose commands are run; what a page shows of other programs is not."""
 
+ON_A_CLUSTER = "on a cluster"
+IN_THE_BACKGROUND = "in a second terminal"
+"""Titles of console blocks that need a cluster; of the second, a command that goes on."""
+
 HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
 
 
@@ -36,6 +40,11 @@ class Block:
     def title(self) -> str | None:
         found = re.search(r'title="([^"]+)"', self.info)
         return found[1] if found else None
+
+    @property
+    def on_a_cluster(self) -> bool:
+        """Whether its commands need a cluster: tests/cluster runs those."""
+        return self.title in (ON_A_CLUSTER, IN_THE_BACKGROUND)
 
     @property
     def shows_problems(self) -> bool:
@@ -112,8 +121,8 @@ def relative_links(page: Path) -> Iterator[Link]:
                 yield Link(number, target=target, name=name, anchor=anchor)
 
 
-def commands_of(block: Block) -> list[Command]:
-    """The commands of a `console` or `sh` block that are of one of PROGRAMS."""
+def commands_of(block: Block, *, programs: tuple[str, ...] = PROGRAMS) -> list[Command]:
+    """The commands of a `console` or `sh` block that are of one of these programs."""
     found: list[Command] = []
     lines = block.text.splitlines()
     console = block.language == "console"
@@ -135,6 +144,6 @@ def commands_of(block: Block) -> list[Command]:
         if console and lines[at : at + 1] == ["$ echo $?"] and at + 1 < len(lines):
             code = int(lines[at + 1])
             at += 2
-        if text.split()[:1] and text.split()[0] in PROGRAMS:
+        if text.split()[:1] and text.split()[0] in programs:
             found.append(Command(line, text=text, code=code, output=tuple(output)))
     return found

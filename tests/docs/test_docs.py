@@ -77,6 +77,8 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
         elif block.language == "python" and block.title is None:
             if raised := session.run(block):
                 yield f"line {block.line}: this snippet raises\n{raised}"
+        elif block.on_a_cluster:
+            continue
         elif block.language != "yaml" and block.title is not None:
             written(folder / block.title, block.text)
         elif block.language == "yaml":
@@ -106,8 +108,8 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
 
 
 def problems_of(page: Path, folder: Path) -> list[str]:
-    """All that is wrong with a page; its commands run in `folder`, with a copy of `examples/` if it speaks of them."""
-    if "examples/" in page.read_text(encoding="utf-8"):
+    """All that is wrong with a page; its commands run in `folder`, with a copy of `examples/` if they name it."""
+    if any("examples/" in block.text for block in blocks_and_prose(page.read_text(encoding="utf-8"))[0]):
         shutil.copytree(ROOT / "examples", folder / "examples")
     return [*broken_links(page), *wrong_blocks(page, folder)]
 
