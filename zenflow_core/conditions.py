@@ -8,7 +8,7 @@ a Job (so `kubectl wait --for=condition=Complete` works), `Reconciling` and
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from zenflow_core.facts import reason_of
 from zenflow_core.reasons import Instant
@@ -29,10 +29,15 @@ _EDITED = (
 )
 
 
+_OVER = frozenset({FlowPhase.SUCCEEDED, FlowPhase.FAILED})
+
+
 def phase_of(view: FlowView, *, failed: bool) -> FlowPhase:
     """Where the flow is; `failed` says that a step failed for good."""
     record = view.record
     if record.completed_at is not None:
+        if record.phase in _OVER:
+            return record.phase  # whatever is known of its steps now: the spec may be refused by this version
         return FlowPhase.FAILED if failed or record.ended is not None else FlowPhase.SUCCEEDED
     if record.started_at is None:
         return FlowPhase.SUSPENDED if view.plan.suspend else FlowPhase.PENDING
@@ -70,9 +75,8 @@ def conditions_of(view: FlowView, *, phase: FlowPhase, failed_step: str, tolerat
             message = f"failed steps with continueOnFailure: {tolerated}" if tolerated else ""
             told = {READY: _Said(True, "FlowSucceeded", message), COMPLETE: _Said(True, "FlowSucceeded", message)}
         case FlowPhase.FAILED:
-            reason = reason_of(record.ended) if record.ended is not None else "FlowFailed"
-            message = say(record.ended) if record.ended is not None else f"step {failed_step} failed"
-            told = {READY: _Said(False, reason, message), FAILED: _Said(True, reason, message)}
+            failure = _failure(record, failed_step)
+            told = {READY: failure, FAILED: evolve(failure, status=True)}
         case FlowPhase.RUNNING:
             told = {READY: _Said(True, "FlowRunning"), RECONCILING: _Said(True, "FlowRunning")}
         case FlowPhase.PAUSED:
@@ -90,6 +94,16 @@ def conditions_of(view: FlowView, *, phase: FlowPhase, failed_step: str, tolerat
         if any(condition.type == settled for condition in record.conditions):
             told.setdefault(settled, _Said(False, told[READY].reason))
     return tuple(_stamp(record.conditions, kind, said, view.now) for kind, said in sorted(told.items()))
+
+
+def _failure(record: FlowRecord, failed_step: str) -> _Said:
+    """Why a flow failed; where that cannot be told any more, what was said of it."""
+    if record.ended is not None:
+        return _Said(False, reason_of(record.ended), say(record.ended))
+    if failed_step:
+        return _Said(False, "FlowFailed", f"step {failed_step} failed")
+    ready = next((c for c in record.conditions if c.type == READY and not c.status), None)
+    return _Said(False, "FlowFailed") if ready is None else _Said(False, ready.reason, ready.message)
 
 
 def _stamp(known: tuple[Condition, ...], kind: str, said: _Said, now: Instant) -> Condition:

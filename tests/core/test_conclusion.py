@@ -12,11 +12,11 @@ from tests.core.builders import Life, asks, at, claim, compiled, job, manual, re
 from zenflow_core import reasons as r
 from zenflow_core.actions import DeleteFlow, RecordStatus
 from zenflow_core.decision import Decision, ReadInput
-from zenflow_core.observation import Observed, Origin, Present, Sibling
+from zenflow_core.observation import Observed, Origin, Present, Seen, Sibling
 from zenflow_core.plan import ConfigMapKey, refused_plan
 from zenflow_core.reconcile import advance, reconcile
 from zenflow_core.spec import StepName
-from zenflow_core.state import Condition, FlowRecord
+from zenflow_core.state import Condition, FlowPhase, FlowRecord
 
 DONE = job(complete="10:00:40")
 TTL = {"ttlSecondsAfterFinished": 60}
@@ -90,6 +90,52 @@ def test_a_flow_is_deleted_by_its_uid_and_again_if_it_is_still_seen() -> None:
     assert deletes in life.look("10:01:40").actions
     assert record_of(life).holds == ()
     assert deletes in seen_anew(life, "10:01:50", labels={"a": "b"}).actions
+
+
+# --- what is over stays as it ended ---------------------------------------------------------------------------------
+
+
+REFUSED = refused_plan(["spec.steps[0].outputs.artifacts[0]: this operator moves no artifacts"])
+
+
+@pytest.mark.parametrize(
+    ("done", "phase"),
+    [
+        pytest.param(job(complete="10:00:40"), FlowPhase.SUCCEEDED, id="one that succeeded"),
+        pytest.param(job(failed="10:00:40"), FlowPhase.FAILED, id="one that failed by a step"),
+    ],
+)
+def test_a_flow_that_is_over_stays_so_when_its_spec_is_refused_later(done: Seen, phase: FlowPhase) -> None:
+    """Another version, or other settings of the operator, may refuse what has run."""
+    life = Life(compiled(step("build"), policy=TTL))
+    life.look("10:00:00")
+    life.look("10:00:41", build=done)
+    before = record_of(life)
+    assert (before.phase, before.holds) == (phase, (r.KeptUntil(at("10:01:40")),))
+    later = reconcile(REFUSED, life.status, Observed(flow=life.seen), now=at("10:00:50"))
+    assert (later.state.record, later.actions) == (before, ())
+    gone = reconcile(REFUSED, life.status, Observed(flow=life.seen), now=at("10:01:40"))
+    assert DeleteFlow("nightly", life.seen.uid) in gone.actions, "after its own TTL, not a day"
+
+
+def test_a_flow_that_failed_under_another_controller_stays_failed_for_its_reason() -> None:
+    """Rows without causes, and an end that only the condition tells, as the Go project writes them."""
+    life = Life(compiled(step("build"), step("deploy", "build")))
+    ready = {"type": "Ready", "status": "False", "reason": "ActiveDeadlineExceeded", "message": "too late"}
+    life.status = {
+        "phase": "Failed",
+        "startTime": "2030-01-01T09:00:00Z",
+        "completionTime": "2030-01-01T10:00:00Z",
+        "conditions": [ready | {"lastTransitionTime": "2030-01-01T10:00:00Z"}],
+        "steps": [{"name": "build", "phase": "Failed"}, {"name": "deploy", "phase": "Pending"}],
+    }
+    decision = life.look("10:00:10")
+    assert record_of(life).phase is FlowPhase.FAILED
+    assert [(c.reason, c.message) for c in record_of(life).conditions if c.type in ("Ready", "Failed")] == [
+        ("ActiveDeadlineExceeded", "too late"),
+        ("ActiveDeadlineExceeded", "too late"),
+    ]
+    assert [each for each in decision.actions if not isinstance(each, RecordStatus)] == [], "nothing is started"
 
 
 # --- what is said of it ----------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ def ttl(flow: FlowView) -> KeptUntil | TtlExpired | None:
     if flow.record.completed_at is None:
         return None
     at = flow.record.completed_at + flow.plan.ttl
+    if flow.plan.refused:  # its own TTL cannot be read any more; what was decided by it stands
+        at = next((hold.until for hold in flow.record.holds if isinstance(hold, KeptUntil)), at)
     return TtlExpired(at) if flow.now >= at else KeptUntil(at)
 
 
