@@ -21,6 +21,8 @@ from tests.docs.pages import PAGES, ROOT, anchors, blocks_and_prose, commands_of
 from tests.docs.snippets import Session
 
 SECONDS_PER_COMMAND = 60
+OWN = Path(sys.executable).parent
+"""Where the programs of this interpreter are."""
 
 
 def broken_links(page: Path) -> Iterator[str]:
@@ -44,10 +46,9 @@ def shows(documented: tuple[str, ...], printed: str) -> bool:
     return re.fullmatch(pattern, printed.rstrip("\n") + "\n" if printed.strip() else "") is not None
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command line as a reader would, with the `zenflow` of this interpreter; stderr goes to stdout."""
-    own = Path(sys.executable).parent
-    environment = {"PATH": f"{own}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"}
+def run(command: str, folder: Path, *, programs: Path = OWN) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a reader would, with the `zenflow` of that folder; stderr goes to stdout."""
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"}
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
@@ -67,7 +68,7 @@ def written(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
+def wrong_blocks(page: Path, folder: Path, *, programs: Path) -> Iterator[str]:
     """Flows that do not validate, snippets that raise, commands that end or print otherwise than the page says."""
     session = Session(str(page), folder)
     for block in blocks_and_prose(page.read_text(encoding="utf-8"))[0]:
@@ -86,7 +87,7 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
             written(folder / name, block.text)
             if is_flow(block.text):
                 expected = 2 if block.shows_problems else 0
-                answer = run(f"zenflow validate {name}", folder)
+                answer = run(f"zenflow validate {name}", folder, programs=programs)
                 if answer.returncode != expected:
                     ends = f"zenflow validate ends with {answer.returncode}, not {expected}"
                     yield f"line {block.line}: {ends}\n{answer.stdout}"
@@ -97,7 +98,7 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
                     yield f"line {block.line}: not YAML: {error}"
         elif block.language in ("console", "sh"):
             for command in commands_of(block):
-                answer = run(command.text, folder)
+                answer = run(command.text, folder, programs=programs)
                 if answer.returncode != command.code:
                     yield (
                         f"line {command.line}: `{command.text}` ends with {answer.returncode}, documented is "
@@ -107,11 +108,11 @@ def wrong_blocks(page: Path, folder: Path) -> Iterator[str]:
                     yield f"line {command.line}: `{command.text}` prints something else:\n{answer.stdout}"
 
 
-def problems_of(page: Path, folder: Path) -> list[str]:
+def problems_of(page: Path, folder: Path, *, programs: Path = OWN) -> list[str]:
     """All that is wrong with a page; its commands run in `folder`, with a copy of `examples/` if they name it."""
     if any("examples/" in block.text for block in blocks_and_prose(page.read_text(encoding="utf-8"))[0]):
         shutil.copytree(ROOT / "examples", folder / "examples")
-    return [*broken_links(page), *wrong_blocks(page, folder)]
+    return [*broken_links(page), *wrong_blocks(page, folder, programs=programs)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

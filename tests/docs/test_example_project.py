@@ -20,24 +20,21 @@ def run(*command: str, cwd: Path) -> str:
     return ran.stdout
 
 
-def test_the_example_project_passes_with_nothing_but_the_testing_extra(tmp_path: Path) -> None:
-    python = tmp_path / "venv" / "bin" / "python"
-    run(sys.executable, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
+def programs_of(folder: Path, *, extra: str) -> Path:
+    """A new environment with the wheel of this checkout and one of its extras; the folder of its programs."""
+    programs = folder / "venv" / "bin"
+    python = str(programs / "python")
+    run(sys.executable, "-m", "venv", str(folder / "venv"), cwd=folder)
     # With the pip of the new environment: that of the tests may have none.
-    run(str(python), "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT), cwd=tmp_path)
-    (wheel,) = tmp_path.glob("zenflow-*.whl")
-    constraints = ROOT / "constraints.txt"
-    run(
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "-c",
-        str(constraints),
-        f"zenflow[testing] @ {wheel.as_uri()}",
-        cwd=tmp_path,
-    )
+    run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT), cwd=folder)
+    (wheel,) = folder.glob("zenflow-*.whl")
+    wanted = f"zenflow[{extra}] @ {wheel.as_uri()}"
+    run(python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), wanted, cwd=folder)
+    return programs
+
+
+def test_the_example_project_passes_with_nothing_but_the_testing_extra(tmp_path: Path) -> None:
+    python = programs_of(tmp_path, extra="testing") / "python"
     shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
     out = run(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / "project")
     assert "7 passed" in out

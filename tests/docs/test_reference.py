@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from tools.make_reference import FOLDER, pages
-from tools.reference import commands, limits, tables
+from tools.make_reference import FOLDER, PICTURE, pages
+from tools.reference import commands, limits, states_picture, tables
 from zenflow_core.checks.catalogue import READING_RULES, RULES
 from zenflow_core.reasons import FlowCause, FlowHold, Hold
 from zenflow_core.transitions import TRANSITIONS
@@ -156,3 +156,19 @@ def test_every_hold_and_every_end_of_a_flow_is_on_the_page() -> None:
 )
 def test_a_reason_is_described(heading: str, name: str, row: tuple[str, ...]) -> None:
     assert rows("reasons.md")[heading][name] == row
+
+
+def test_the_picture_of_states_is_the_one_that_is_made() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == states_picture.picture(), "run: python -m tools.make_reference"
+
+
+def test_the_picture_has_an_arrow_for_every_move_and_no_other() -> None:
+    assert set(states_picture.WAYS) == set(states_picture.reasons())
+    assert {(origin, phase) for (origin, _), phase in TRANSITIONS.items()} == set(states_picture.WAYS)
+
+
+def test_an_arrow_names_its_reasons_or_counts_them() -> None:
+    words = set(re.findall(r"<tspan[^>]*>([^<]+)</tspan>", states_picture.picture()))
+    few = {name for names in states_picture.reasons().values() if len(names) <= states_picture.NAMED for name in names}
+    many = {f"{len(names)} reasons" for names in states_picture.reasons().values() if len(names) > states_picture.NAMED}
+    assert words == few | many
