@@ -25,8 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Imported here: a broken installation, or Ctrl-C while things load, deserves a sentence, too.
         from zenflow_runtime.cli.app import run
+        from zenflow_runtime.cli.completing import COMMAND, complete
 
-        return run(list(sys.argv[1:] if argv is None else argv))
+        tokens = list(sys.argv[1:] if argv is None else argv)
+        return complete(tokens[1:]) if tokens[:1] == [COMMAND] else run(tokens)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except OSError as error:

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 from zenflow_core.version import VERSION
 from zenflow_runtime.cli import (
+    completion,
     dump,
     exits,
     explain_rule,
@@ -75,6 +76,7 @@ _PARTS: Final = (
     explain_rule,
     verbs_seeing,
     verbs_acting,
+    completion,
 )
 """In the order of the help."""
 COMMANDS: Final[tuple[str, ...]] = tuple(command for part in _PARTS for command in part.COMMANDS)

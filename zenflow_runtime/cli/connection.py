@@ -26,14 +26,12 @@ from lightkube.core.exceptions import ConfigError
 from zenflow_core.nearest import instead
 from zenflow_core.spec import KIND
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import LATEST
 from zenflow_runtime.cli.kubeconfig import Trouble, find_config
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import Where
 from zenflow_runtime.failures import CONFLICT, GONE, NO_ANSWER, RequestFailed
 from zenflow_runtime.kube import FLOW, REQUEST_SECONDS, Kube, Object, sending
-
-LATEST: Final = "@latest"
-"""Stands for the flow that was created last in the namespace."""
 
 UNAUTHORIZED: Final = 401
 FORBIDDEN: Final = 403

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import FlowName, files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -18,10 +19,10 @@ def register(app: App, terminal: Terminal) -> None:
     """Add `dump`."""
 
     def dump(
-        flow: str,
+        flow: FlowName,
         /,
         *,
-        output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
+        output: Annotated[str | None, Parameter(name=["--output", "-o"], completer=files)] = None,
         operator: str | None = None,
         where: Where = HERE,
     ) -> int:

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from zenflow_core.styled import Line, Span, Style, line
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import rules
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 
 COMMANDS: Final = ("explain-rule",)
@@ -23,7 +24,7 @@ def register(app: App, terminal: Terminal) -> None:
     """Add the command."""
 
     def explain_rule(
-        rule: str | None = None,
+        rule: Annotated[str | None, Parameter(completer=rules)] = None,
         /,
         *,
         output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import FileName, OptionalFile
 from zenflow_runtime.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def register(app: App, terminal: Terminal) -> None:
     """Add `explore`."""
 
     def explore(
-        file: str,
+        file: FileName,
         /,
         *,
         name: str | None = None,
@@ -44,7 +45,7 @@ def register(app: App, terminal: Terminal) -> None:
         always: Annotated[tuple[str, ...], Parameter(name="--always", negative=())] = (),
         pairs: int = 0,
         budget: int = 5_000,
-        write: str | None = None,
+        write: OptionalFile = None,
         output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
     ) -> int:
         """Try each crash, lost event, stale read and refusal at each point.

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
+from zenflow_runtime.cli.arguments import FileName
 from zenflow_runtime.cli.terminal import Terminal
 
 COMMANDS: Final = ("replay", "whatif", "diff")
@@ -16,7 +17,7 @@ def register(app: App, terminal: Terminal) -> None:
     """Add `replay`, `whatif` and `diff`."""
 
     def replay(
-        dump: str,
+        dump: FileName,
         /,
         *,
         at: str | None = None,
@@ -42,7 +43,7 @@ def register(app: App, terminal: Terminal) -> None:
         return run_replay(terminal, dump, at=at, output=output)
 
     def whatif(
-        dump: str,
+        dump: FileName,
         /,
         *,
         change: Annotated[tuple[str, ...], Parameter(name="--change", negative=())] = (),
@@ -70,7 +71,7 @@ def register(app: App, terminal: Terminal) -> None:
         return run_whatif(terminal, dump, change, output=output)
 
     def diff(
-        *dumps: str,
+        *dumps: FileName,
         other: Annotated[str, Parameter(name="--with")],
         output: Annotated[Literal["text", "json"], _Output] = "text",
     ) -> int:

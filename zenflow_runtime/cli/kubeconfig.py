@@ -73,6 +73,12 @@ def find_config(where: Where, environment: Mapping[str, str]) -> SingleConfig | 
     return merged if isinstance(merged, Trouble) else _chosen(merged, where, environment)
 
 
+def contexts_of(where: Where, environment: Mapping[str, str]) -> tuple[str, ...] | Trouble:
+    """The names of all contexts in the files that are meant; nothing is run."""
+    merged = _merged([file for file in _files(where, environment) if file.is_file()])
+    return merged if isinstance(merged, Trouble) else tuple(merged.contexts)
+
+
 def find_namespace(where: Where, environment: Mapping[str, str]) -> str | Trouble:
     """The namespace alone, for commands that ask no cluster if one is named."""
     if where.namespace:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import FileName, files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -26,15 +27,15 @@ def register(app: App, terminal: Terminal) -> None:
     """Add the command."""
 
     def run(
-        file: str,
+        file: FileName,
         /,
         *,
         local: Annotated[bool, _Flag] = False,
         name: str | None = None,
         given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
         engine: Literal["process", "podman", "docker"] = "process",
-        given_with: Annotated[tuple[str, ...], Parameter(name="--with", negative=())] = (),
-        folder: Annotated[str | None, Parameter(name="--dir")] = None,
+        given_with: Annotated[tuple[str, ...], Parameter(name="--with", negative=(), completer=files)] = (),
+        folder: Annotated[str | None, Parameter(name="--dir", completer=files)] = None,
         resume: Annotated[bool, _Flag] = False,
         fresh: Annotated[bool, _Flag] = False,
         keep: Annotated[bool, _Flag] = False,

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
+from zenflow_runtime.cli.arguments import FlowName, ManualStepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -47,7 +48,7 @@ _VERSION: Final = """Examples:
 def register(app: App, terminal: Terminal) -> None:
     """Add the commands."""
 
-    def approve(flow: str, step: str | None = None, /, *, where: Where = HERE) -> int:
+    def approve(flow: FlowName, step: ManualStepName = None, /, *, where: Where = HERE) -> int:
         """Approve a step that waits for a person, in your name.
 
         An approval that comes before the step is reached counts, too. Exit code 0,
@@ -65,8 +66,8 @@ def register(app: App, terminal: Terminal) -> None:
         return decide_approval(terminal, where, flow, step=step, rejected=None)
 
     def reject(
-        flow: str,
-        step: str | None = None,
+        flow: FlowName,
+        step: ManualStepName = None,
         /,
         *,
         message: Annotated[str, Parameter(name=["--message", "-m"])] = "",
@@ -89,7 +90,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return decide_approval(terminal, where, flow, step=step, rejected=message)
 
-    def suspend(flow: str, /, *, where: Where = HERE) -> int:
+    def suspend(flow: FlowName, /, *, where: Where = HERE) -> int:
         """Start no new step of a flow; what runs goes on.
 
         Exit code 0, 1 if the flow is over, 4 not found, 5 if you may not.
@@ -103,7 +104,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return acting.suspend(terminal, where, flow)
 
-    def resume(flow: str, /, *, where: Where = HERE) -> int:
+    def resume(flow: FlowName, /, *, where: Where = HERE) -> int:
         """Let a suspended flow go on.
 
         Exit code 0, 1 if the flow is over, 4 not found, 5 if you may not.
@@ -117,7 +118,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return acting.resume(terminal, where, flow)
 
-    def stop(flow: str, /, *, where: Where = HERE) -> int:
+    def stop(flow: FlowName, /, *, where: Where = HERE) -> int:
         """End a flow: its running Jobs are deleted, its `finally` steps still run.
 
         It cannot be taken back. Exit code 0, 1 if the flow is over, 4 not found, 5 if you may not.
@@ -131,7 +132,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return shut_down(terminal, where, flow, how="Stop")
 
-    def terminate(flow: str, /, *, where: Where = HERE) -> int:
+    def terminate(flow: FlowName, /, *, where: Where = HERE) -> int:
         """End a flow at once: its running Jobs are deleted, and no `finally` step runs.
 
         It cannot be taken back. Exit code 0, 1 if the flow is over, 4 not found, 5 if you may not.
@@ -146,7 +147,7 @@ def register(app: App, terminal: Terminal) -> None:
         return shut_down(terminal, where, flow, how="Terminate")
 
     def retry(
-        flow: str,
+        flow: FlowName,
         /,
         *,
         watch: Annotated[bool, Parameter(name=["--watch", "-w"], negative=())] = False,
@@ -173,7 +174,7 @@ def register(app: App, terminal: Terminal) -> None:
         return retry(terminal, where, flow, watch=watch, output=output)
 
     def delete(
-        *flows: str,
+        *flows: FlowName,
         propagation: Literal["background", "foreground", "orphan"] = "background",
         wait: bool = True,
         where: Where = HERE,

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
+from zenflow_runtime.cli.arguments import FileName, OptionalFile, StepName, flows_or_files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -41,7 +42,7 @@ def register(app: App, terminal: Terminal) -> None:
     """Add the commands."""
 
     def validate(
-        *files: str,
+        *files: FileName,
         given: Given = (),
         output: Annotated[Literal["text", "json", "github", "sarif"], Output] = "text",
     ) -> int:
@@ -64,12 +65,12 @@ def register(app: App, terminal: Terminal) -> None:
         return validate(terminal, files, given=given, output=output)
 
     def plan(
-        file: str,
+        file: FileName,
         /,
         *,
         name: Name = None,
         given: Given = (),
-        outcomes: str | None = None,
+        outcomes: OptionalFile = None,
         seed: int | None = None,
         output: Annotated[Literal["text", "json"], Output] = "text",
     ) -> int:
@@ -98,7 +99,7 @@ def register(app: App, terminal: Terminal) -> None:
         return plan(terminal, file, name=name, given=given, outcomes=outcomes, seed=seed, output=output)
 
     def graph(
-        file: str,
+        file: FileName,
         /,
         *,
         name: Name = None,
@@ -126,15 +127,15 @@ def register(app: App, terminal: Terminal) -> None:
         return graph(terminal, file, name=name, given=given, output=output)
 
     def simulate(
-        file: str,
+        file: FileName,
         /,
         *,
         name: Name = None,
-        outcomes: str | None = None,
+        outcomes: OptionalFile = None,
         seed: int | None = None,
         given: Given = (),
         output: Annotated[Literal["text", "json", "html"], Output] = "text",
-        dump: str | None = None,
+        dump: OptionalFile = None,
         full: Annotated[bool, Parameter(negative=())] = False,
     ) -> int:
         """Play a whole life of the flow in virtual time.
@@ -177,8 +178,8 @@ def register(app: App, terminal: Terminal) -> None:
         )
 
     def explain(
-        file: str,
-        step: str | None = None,
+        file: Annotated[str, Parameter(completer=flows_or_files)],
+        step: StepName = None,
         /,
         *,
         name: Name = None,
@@ -215,9 +216,9 @@ def register(app: App, terminal: Terminal) -> None:
         return run_explanation(terminal, file, step, name=name, given=given, at=at)
 
     def test(
-        *paths: str,
+        *paths: FileName,
         k: Annotated[str | None, Parameter(name="-k")] = None,
-        junit: str | None = None,
+        junit: OptionalFile = None,
         verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative=())] = False,
     ) -> int:
         """Play case files: a flow, what happened in the cluster, what must be true.

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
+from zenflow_runtime.cli.arguments import FlowName, StepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, AllNamespaces, Where
 
@@ -75,7 +76,7 @@ def register(app: App, terminal: Terminal) -> None:
         return list_flows(terminal, where, wanted, everywhere=everywhere, output=output)
 
     def get(
-        flow: str,
+        flow: FlowName,
         /,
         *,
         output: Annotated[Literal["text", "wide", "name", "json", "yaml", "html"], _Output] = "text",
@@ -98,7 +99,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return get_flow(terminal, where, flow, output=output)
 
-    def watch(flow: str, /, *, where: Where = HERE) -> int:
+    def watch(flow: FlowName, /, *, where: Where = HERE) -> int:
         """Follow a flow to its end.
 
         On a terminal the tree is drawn as it changes; in a pipe there is a line for
@@ -115,8 +116,8 @@ def register(app: App, terminal: Terminal) -> None:
         return watch_flow(terminal, where, flow)
 
     def logs(
-        flow: str,
-        step: str | None = None,
+        flow: FlowName,
+        step: StepName = None,
         /,
         *,
         attempt: int | None = None,
@@ -170,7 +171,7 @@ def register(app: App, terminal: Terminal) -> None:
         return show_logs(terminal, where, flow, wanted)
 
     def wait(
-        flow: str,
+        flow: FlowName,
         /,
         *,
         wanted: Annotated[

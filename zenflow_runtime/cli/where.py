@@ -13,6 +13,8 @@ from typing import Annotated, Final
 from attrs import frozen
 from cyclopts import Parameter
 
+from zenflow_runtime.cli.arguments import contexts, files, namespaces
+
 
 @Parameter(name="*")
 @frozen
@@ -23,18 +25,24 @@ class Where:
         str | None,
         Parameter(
             env_var="ZENFLOW_KUBECONFIG",
+            completer=files,
             help="Path of a kubeconfig ($ZENFLOW_KUBECONFIG, $KUBECONFIG, ~/.kube/config).",
         ),
     ] = None
     context: Annotated[
         str | None,
-        Parameter(env_var="ZENFLOW_CONTEXT", help="Which of its contexts ($ZENFLOW_CONTEXT, the current one)."),
+        Parameter(
+            env_var="ZENFLOW_CONTEXT",
+            completer=contexts,
+            help="Which of its contexts ($ZENFLOW_CONTEXT, the current one).",
+        ),
     ] = None
     namespace: Annotated[
         str | None,
         Parameter(
             name=["--namespace", "-n"],
             env_var="ZENFLOW_NAMESPACE",
+            completer=namespaces,
             help="Which namespace ($ZENFLOW_NAMESPACE, the context's).",
         ),
     ] = None
