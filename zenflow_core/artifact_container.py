@@ -103,6 +103,12 @@ def written_place(place: Place, *, number: int, env: list[dict[str, Any]]) -> di
     match place:
         case HttpSource():
             page: dict[str, Any] = {"url": place.url, "headers": dict(place.headers)}
+            secret: list[dict[str, str]] = []
+            for index, header in enumerate(place.headers_from):
+                variable = f"ZENFLOW_HTTP_{number}_HEADER_{index}"
+                secret.append({"name": header.name, "prefix": header.prefix, "env": variable})
+                env.append({"name": variable, "valueFrom": {"secretKeyRef": _selector(header.secret_key_ref)}})
+            page |= {"headersFrom": secret} if secret else {}
             _certificates(page, place.ca_config_map_ref, variable=f"ZENFLOW_HTTP_{number}_CA", env=env)
             return {"http": page}
         case S3Location():

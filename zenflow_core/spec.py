@@ -132,12 +132,23 @@ class OutputParameter:
 
 
 @frozen
+class SecretHeader:
+    """A header whose value is in a Secret; it reaches the container as an env reference and never the operator."""
+
+    name: str
+    secret_key_ref: KeySelector
+    prefix: str = ""
+    """What stands before it, such as `Bearer ` with its blank."""
+
+
+@frozen
 class HttpSource:
     """A page of a web server, and the ConfigMap with its authority's certificate if that is no public one."""
 
     url: str
     headers: Mapping[str, str] = field(factory=dict)
     ca_config_map_ref: KeySelector | None = None
+    headers_from: tuple[SecretHeader, ...] = ()
 
 
 @frozen

@@ -19,7 +19,7 @@ from tests.artifacts.servers import Answer, Asked, serving
 from zenflow_core.artifact_gc import removal_job
 from zenflow_core.artifact_pod import Located, Run, carry_artifacts, place_of
 from zenflow_core.artifact_report import ORDERS_ENV, ExitCode, StoredArtifact, read_report
-from zenflow_core.spec import Archive, InputArtifact, KeySelector, OutputArtifact, S3Location
+from zenflow_core.spec import Archive, HttpSource, InputArtifact, KeySelector, OutputArtifact, S3Location, SecretHeader
 from zenflow_runtime.artifacts import program
 from zenflow_runtime.artifacts.errors import TransferError
 from zenflow_runtime.artifacts.patience import Patience
@@ -76,6 +76,63 @@ def test_what_one_pod_stores_the_next_one_finds(key: str, bucket: Bucket, tmp_pa
     assert (ended.code, ended.message) == (0, ""), ended
     assert (tmp_path / "zenflow/inputs/m").read_bytes() == b"weights"
     assert SECRET not in ended.log
+
+
+def page_with(url: str, *headers: SecretHeader) -> dict[str, Any]:
+    """The fetching container of a step that reads a page with these headers."""
+    page = HttpSource(url, {"Accept": "text/csv"}, headers_from=headers)
+    container: dict[str, Any] = carried((InputArtifact("rows", "/in/rows", http=page),), ())["initContainers"][0]
+    return container
+
+
+TOKEN = SecretHeader("Authorization", KeySelector("data", "key"), prefix="Bearer ")
+
+
+def test_a_page_is_asked_for_with_what_the_secret_holds_and_nobody_else_is_told(tmp_path: Path) -> None:
+    def guarded(asked: Asked) -> Answer:
+        allowed = asked.headers.get("Authorization") == f"Bearer {SECRET}" and asked.headers["Accept"] == "text/csv"
+        return Answer(200, b"1,2") if allowed else Answer(401)
+
+    with serving(guarded) as server:
+        inputs = page_with(server.url, TOKEN)
+        assert SECRET not in str(inputs), "a reference, not the value"
+        mounted(inputs, tmp_path)
+        # A file that became a Secret ends in a line end, which is none of the header's.
+        ended = ran("inputs", environment(inputs, tmp_path) | {"ZENFLOW_HTTP_0_HEADER_0": f"{SECRET}\n"}, tmp_path)
+        assert ended.code == 0, ended
+        assert (tmp_path / "zenflow/inputs/rows").read_bytes() == b"1,2"
+        refused = ran("inputs", environment(inputs, tmp_path) | {"ZENFLOW_HTTP_0_HEADER_0": "wr0ng-one"}, tmp_path)
+    assert refused.code == ExitCode.REFUSED
+    assert "answered 401 Unauthorized; fix: give the artifact's http the headers or headersFrom" in refused.message
+    for text in (ended.log, refused.log, refused.message):
+        assert SECRET not in text
+        assert "wr0ng-one" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "then"),
+    [
+        pytest.param(None, None, id="an optional Secret that is not there is left out"),
+        pytest.param("", None, id="so is an empty one"),
+        pytest.param("a\nb: c", ExitCode.BAD_ORDER, id="two lines are no header"),
+        pytest.param("\u20ac", ExitCode.BAD_ORDER, id="what no header can hold"),
+    ],
+)
+def test_what_a_secret_may_hold(value: str | None, then: ExitCode | None, tmp_path: Path) -> None:
+    with serving(lambda asked: Answer(200, b"1")) as server:
+        inputs = page_with(server.url, TOKEN)
+        mounted(inputs, tmp_path)
+        env = environment(inputs, tmp_path)
+        del env["ZENFLOW_HTTP_0_HEADER_0"]
+        ended = ran("inputs", env | ({} if value is None else {"ZENFLOW_HTTP_0_HEADER_0": value}), tmp_path)
+    if then is None:
+        assert ended.code == 0, ended
+        assert "Authorization" not in server.asked[0].headers
+    else:
+        assert ended.code == then
+        assert "; fix: " in ended.message
+        assert "Traceback" not in ended.log
+        assert server.asked == []
 
 
 def test_a_started_again_container_does_its_work_again(bucket: Bucket, tmp_path: Path) -> None:

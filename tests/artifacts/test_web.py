@@ -106,7 +106,7 @@ def tarred(size: int) -> bytes:
     [
         pytest.param(Answer(404), {}, ExitCode.NOT_FOUND, "the server answered 404 Not Found; fix: correct", id="404"),
         pytest.param(
-            Answer(401), {}, ExitCode.REFUSED, "401 Unauthorized; fix: give the artifact the http.head", id="401"
+            Answer(401), {}, ExitCode.REFUSED, "401 Unauthorized; fix: give the artifact's http the headers", id="401"
         ),
         pytest.param(Answer(403), {}, ExitCode.REFUSED, "403 Forbidden", id="403"),
         pytest.param(Answer(418), {}, ExitCode.REFUSED, "418", id="418"),

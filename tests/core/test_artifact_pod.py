@@ -20,6 +20,7 @@ from zenflow_core.spec import (
     KeySelector,
     OutputArtifact,
     S3Location,
+    SecretHeader,
 )
 
 S3 = S3Location(
@@ -188,6 +189,35 @@ def test_an_input_is_fetched_before_main() -> None:
             "archive": {"format": "zip", "compression": "none", "whole": True},
         },
     ]
+
+
+def test_headers_out_of_secrets_are_env_references_of_the_fetching_container_alone() -> None:
+    headers = (
+        SecretHeader("Authorization", KeySelector("data", "token"), prefix="Bearer "),
+        SecretHeader("X-Team", KeySelector("team", "name", optional=True)),
+    )
+    page = HttpSource("https://example.com", {"Accept": "a/b"}, headers_from=headers)
+    found = carried(inputs=(InputArtifact("first", http=HttpSource("https://x")), InputArtifact("data", http=page)))
+    (fetch,) = found.pod_spec["initContainers"]
+    assert fetch["env"][1:] == [
+        {"name": "ZENFLOW_HTTP_1_HEADER_0", "valueFrom": {"secretKeyRef": {"name": "data", "key": "token"}}},
+        {
+            "name": "ZENFLOW_HTTP_1_HEADER_1",
+            "valueFrom": {"secretKeyRef": {"name": "team", "key": "name", "optional": True}},
+        },
+    ]
+    without, order = orders(fetch)
+    assert "headersFrom" not in without["http"]
+    assert order["http"] == {
+        "url": "https://example.com",
+        "headers": {"Accept": "a/b"},
+        "headersFrom": [
+            {"name": "Authorization", "prefix": "Bearer ", "env": "ZENFLOW_HTTP_1_HEADER_0"},
+            {"name": "X-Team", "prefix": "", "env": "ZENFLOW_HTTP_1_HEADER_1"},
+        ],
+    }
+    (main,) = found.pod_spec["containers"]
+    assert "env" not in main
 
 
 def test_kubernetes_expands_nothing_in_orders() -> None:

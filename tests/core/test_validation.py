@@ -82,6 +82,12 @@ def input_artifact(**fields: Any) -> dict[str, Any]:
     return {"artifacts": [{"name": "data", "path": "/data/in", **fields}]}
 
 
+def header_artifact(*headers: Mapping[str, Any]) -> dict[str, Any]:
+    """An input whose page is asked for with these headers out of Secrets."""
+    page = {"url": "https://example.com", "headers": {"Accept": "text/csv"}, "headersFrom": list(headers)}
+    return input_artifact(http=page)
+
+
 def output_artifact(**fields: Any) -> dict[str, Any]:
     return {"artifacts": [without_absent({"name": "data", "path": "/out/data", **fields})]}
 
@@ -464,6 +470,16 @@ ARTIFACTS = [
           step(inputs=input_artifact(http={"url": "https://example.com", "headers": {"A B": "1"}}))),
     finds("ZF706", f"{INPUT_ARTIFACT}.http.headers", "more than one line", "one line",
           step(inputs=input_artifact(http={"url": "https://example.com", "headers": {"A": "1\r\nB: 2"}}))),
+    finds("ZF706", f"{INPUT_ARTIFACT}.http.headersFrom[0]", "'A B' is no header", "one line",
+          step(inputs=header_artifact({"name": "A B", "secretKeyRef": KEY}))),
+    finds("ZF706", f"{INPUT_ARTIFACT}.http.headersFrom[0]", "more than one line", "one line",
+          step(inputs=header_artifact({"name": "A", "secretKeyRef": KEY, "prefix": "x\n"}))),
+    finds("ZF706", f"{INPUT_ARTIFACT}.http.headersFrom[0]", "'ACCEPT' is given by", "keep one",
+          step(inputs=header_artifact({"name": "ACCEPT", "secretKeyRef": KEY}))),
+    finds("ZF706", f"{INPUT_ARTIFACT}.http.headersFrom[1]", "'a' is given by", "keep one",
+          step(inputs=header_artifact({"name": "A", "secretKeyRef": KEY}, {"name": "a", "secretKeyRef": KEY}))),
+    finds("ZF409", f"{INPUT_ARTIFACT}.http.headersFrom[0].secretKeyRef", "lacks its name or key", "both",
+          step(inputs=header_artifact({"name": "A", "secretKeyRef": {"name": "s", "key": ""}}))),
     finds("ZF714", f"{OUTPUT_ARTIFACT}.artifactGC", "only a directory of S3", "end in '/'",
           step(outputs=output_artifact(s3=S3, artifactGC="OnFlowDeletion"))),
     finds("ZF714", f"{OUTPUT_ARTIFACT}.artifactGC", "only a directory of S3", "remove artifactGC",

@@ -17,7 +17,7 @@ from zenflow_core.checks.templates import where_used
 from zenflow_core.limits import ARTIFACT_STORE_KEY_CHARACTERS, INT64_MAX
 from zenflow_core.quantities import parse_quantity
 from zenflow_core.reading import message_bytes
-from zenflow_core.spec import ArtifactStore, InputArtifact, KeySelector, OutputArtifact, S3Location
+from zenflow_core.spec import ArtifactStore, HttpSource, InputArtifact, KeySelector, OutputArtifact, S3Location
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A field name (RFC 9110, token)."""
@@ -135,10 +135,7 @@ def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
         if "{{" not in url and "${" not in url and not _is_http(url):
             what = f"{shown(url)} is no http or https URL"
             report.add("ZF706", f"{where}.http.url", what, "write a URL that begins with https://")
-        for name, value in artifact.http.headers.items():
-            if _HEADER.fullmatch(name) is None or not set(value).isdisjoint("\r\n\0"):
-                what = f"{shown(name)} is no header that can be sent, or its value has more than one line"
-                report.add("ZF706", f"{where}.http.headers", what, "write one line a header, and its name in letters")
+        _check_headers(artifact.http, f"{where}.http", report)
         _check_ca(artifact.http.ca_config_map_ref, f"{where}.http", report)
     if artifact.s3 is not None:
         _check_s3(artifact.s3, f"{where}.s3", report)
@@ -156,6 +153,26 @@ def _check_source(artifact: InputArtifact, where: str, report: Report) -> None:
     if artifact.size_limit is not None and not 0 < (parse_quantity(artifact.size_limit) or 0) <= INT64_MAX:
         what = f"{shown(artifact.size_limit)} is no number of bytes"
         report.add("ZF713", f"{where}.sizeLimit", what, "write a quantity above 0, such as 10Gi")
+
+
+def _check_headers(http: HttpSource, where: str, report: Report) -> None:
+    """Headers as they can be sent: each once, whichever way it is said (names have no case, RFC 9110)."""
+    said: dict[str, str] = {}
+    for place, name, value in (
+        *((f"{where}.headers", name, value) for name, value in http.headers.items()),
+        *((f"{where}.headersFrom[{index}]", each.name, each.prefix) for index, each in enumerate(http.headers_from)),
+    ):
+        if _HEADER.fullmatch(name) is None or not set(value).isdisjoint("\r\n\0"):
+            what = f"{shown(name)} is no header that can be sent, or its value has more than one line"
+            report.add("ZF706", place, what, "write one line a header, and its name in letters")
+        elif name.lower() in said:
+            what = f"the header {shown(name)} is given by {said[name.lower()]}, too"
+            report.add("ZF706", place, what, "keep one of the two")
+        said.setdefault(name.lower(), place)
+    for index, each in enumerate(http.headers_from):
+        if not (each.secret_key_ref.name and each.secret_key_ref.key):
+            place = f"{where}.headersFrom[{index}].secretKeyRef"
+            report.add("ZF409", place, "the Secret reference lacks its name or key", "give both")
 
 
 def _is_digest(text: str) -> bool:

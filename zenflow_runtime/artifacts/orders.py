@@ -202,7 +202,16 @@ def _s3(place: Mapping[str, Any], env: Mapping[str, str]) -> S3Place:
 
 def _http(place: Mapping[str, Any], env: Mapping[str, str]) -> HttpPlace:
     certificates = (env.get(place["caEnv"]) or None) if "caEnv" in place else None
-    return HttpPlace(place["url"], dict(place["headers"]), certificates)
+    headers = dict(place["headers"])
+    for header in place.get("headersFrom", ()):
+        # One that is optional and not there is left out. A file that became a Secret ends in a line end.
+        value = env.get(header["env"], "").rstrip("\r\n")
+        if not set(value).isdisjoint("\r\n"):
+            what = f"the Secret that http.headersFrom names for {header['name']} has more than one line"
+            raise TransferError(ExitCode.BAD_ORDER, what, "put the header's value there, in one line")
+        if value:
+            headers[header["name"]] = header["prefix"] + value
+    return HttpPlace(place["url"], headers, certificates)
 
 
 def _packing(archive: Mapping[str, Any]) -> Packing:

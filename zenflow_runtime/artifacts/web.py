@@ -112,7 +112,7 @@ def _open(opener: urllib.request.OpenerDirector, place: HttpPlace, patience: Pat
         raise _unavailable(f"{_shown(place)}: {_hidden(_reason(error), place)}") from None
     except ValueError as error:
         what = f"{_shown(place)}: the request cannot be made ({_hidden(str(error), place)})"
-        raise TransferError(ExitCode.BAD_ORDER, what, "correct the artifact's http.url and http.headers") from None
+        raise TransferError(ExitCode.BAD_ORDER, what, "correct the artifact's http.url and its headers") from None
 
 
 def _answered(error: urllib.error.HTTPError, place: HttpPlace) -> TransferError:
@@ -120,7 +120,9 @@ def _answered(error: urllib.error.HTTPError, place: HttpPlace) -> TransferError:
     if error.code in (404, 410):
         return TransferError(ExitCode.NOT_FOUND, what, "correct the artifact's http.url, or make it optional")
     if error.code in (401, 403, 407):
-        return TransferError(ExitCode.REFUSED, what, "give the artifact the http.headers that the server asks for")
+        return TransferError(
+            ExitCode.REFUSED, what, "give the artifact's http the headers or headersFrom that are asked for"
+        )
     if error.code in _PASSING:
         return _unavailable(what)
     return TransferError(ExitCode.REFUSED, what, "see what the server wants, and correct the artifact's http fields")
