@@ -15,6 +15,7 @@ import pytest
 
 from zenflow_core import compile_plan, read_flow
 from zenflow_core.plan import Plan
+from zenflow_core.reasons import OutputMissing
 from zenflow_core.settings import Settings
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_testing.local import saved
@@ -87,6 +88,31 @@ def test_steps_run_in_order_and_a_value_goes_from_one_to_the_next(tmp_path: Path
 
     assert phases(ending) == {"make": "Succeeded", "use": "Succeeded"}
     assert wrote["use"] == [value]
+
+
+@pytest.mark.parametrize(
+    ("helpers", "then"),
+    [
+        pytest.param(2, "Succeeded", id="three containers have 4,096 bytes each"),
+        pytest.param(3, "Failed", id="four have 3,072, and what was cut is no result"),
+    ],
+)
+def test_a_message_has_its_share_of_what_a_pod_may_say(helpers: int, then: str, tmp_path: Path) -> None:
+    step = a_step(
+        "make",
+        "head -c 3500 /dev/zero | tr '\\0' x > /dev/termination-log",
+        outputs={"parameters": [{"name": "v", "valueFrom": {"jsonPath": "$.result"}}]},
+    )
+    pod = step["template"]["spec"]["template"]["spec"]
+    pod["containers"] += [{"name": f"h{n}", "image": "none:1", "command": ["true"]} for n in range(helpers)]
+
+    ending, _ = run(tmp_path, step)
+
+    assert phases(ending) == {"make": then}
+    if then == "Failed":
+        cause = ending.life.state.records[0].cause
+        assert isinstance(cause, OutputMissing)
+        assert "3072 bytes at which it is cut off, its share of the Pod's 12 KiB" in cause.message
 
 
 def test_files_go_from_step_to_step_and_an_archive_to_and_from_the_claim(tmp_path: Path) -> None:

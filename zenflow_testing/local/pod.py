@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from zenflow_core.instants import rfc3339
-from zenflow_core.reading import TERMINATION_MESSAGE_BYTES
+from zenflow_core.reading import TERMINATION_MESSAGE_BYTES, message_bytes
 from zenflow_testing.local.engine import Engine
 from zenflow_testing.local.environment import VariableError, variables
 from zenflow_testing.local.mounts import Object, Read, VolumeError, mounts_of, volumes_of
@@ -267,10 +267,15 @@ class PodRun:
         return {"name": each.name, "ready": "running" in state, "restartCount": each.restarts, "state": state}
 
     def _message(self, each: _Container) -> str:
-        """What it left as its termination message, cut where a kubelet cuts it."""
+        """What it left as its termination message, cut where a kubelet cuts it.
+
+        Of a file the last 4 KiB are read (kubelet, `getTerminationMessage`); of these each container of the Pod has its
+        share of 12 KiB (`message_bytes`).
+        """
         if self.trouble:
             return self.trouble
         raw = each.message.read_bytes() if each.message.exists() else b""
         if not raw and each.exit_code and each.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             raw = self.place.log(self.name, each.name).read_bytes()[-_TAIL:]
-        return raw[:TERMINATION_MESSAGE_BYTES].decode("utf-8", "replace")
+        room = message_bytes(self.obj["spec"])
+        return raw[-TERMINATION_MESSAGE_BYTES:][:room].decode("utf-8", "replace")
