@@ -1,4 +1,4 @@
-"""docs/migrating-from-zen-flow.md has a row for each field, flag, variable and metric of the Go project, and it holds."""
+"""docs/migrating-from-zen-flow.md: each field, flag, variable and metric of the Go project has its true row."""
 
 from __future__ import annotations
 
