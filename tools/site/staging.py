@@ -1,0 +1,107 @@
+"""What the site's generator reads: a copy of the pages, laid out as the repository is.
+
+So a link from one page to another is right in both. What differs:
+
+- a page links a file that is no page (a test, an example): it is copied as a page that shows it;
+- a page links a folder: it becomes a page that lists it;
+- a Mermaid diagram, which a browser could draw only with a program from the network, becomes the picture of it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+FIRST: Final = ("README.md", "docs/**/*.md")
+"""Where it begins; the rest follows from their links."""
+
+PICTURES: Final = {"docs/states.md": "images/states.svg"}
+"""The picture of the one Mermaid diagram of a page."""
+
+LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".json": "json", ".golden": "text", "": "text"}
+
+_CODE: Final = r"^ *(?P<fence>```+|~~~+)[^\n]*\n.*?^ *(?P=fence) *$|`[^`\n]+`"
+_LINK: Final = r"!?\[(?P<text>(?:`[^`\n]*`|[^\]\[`])*)\]\((?P<target>[^()\s]+)\)"
+_CODE_OR_LINK: Final = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
+"""A link whose text is code begins before that code, so it is found first."""
+_MERMAID: Final = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
+
+
+def stage(target: Path, *, root: Path = ROOT) -> None:
+    """Write the site's source below `target`, which is emptied first. Raises FileNotFoundError for a broken link."""
+    shutil.rmtree(target, ignore_errors=True)
+    waiting = sorted(path for pattern in FIRST for path in root.glob(pattern))
+    done: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in done:
+            continue
+        done.add(path)
+        place = target / path.relative_to(root)
+        if path.suffix == ".md":
+            _write(place, _page(path, root=root))
+            waiting += linked(path.read_text(encoding="utf-8"), path)
+            waiting += [path.parent / picture for name, picture in PICTURES.items() if path == root / name]
+        elif path.is_dir():
+            _write(place / "index.md", _listing(path, root=root))
+            waiting += _shown(path)
+        elif path.suffix == ".svg":
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        else:
+            _write(place.with_name(place.name + ".md"), _source(path, root=root))
+
+
+def linked(text: str, page: Path) -> Iterator[Path]:
+    """The files and folders of the repository that a page links."""
+    for found in _CODE_OR_LINK.finditer(text):
+        name = (found["target"] or "").partition("#")[0]
+        if name and not re.match(r"[a-z]+:", name):
+            yield (page.parent / name).resolve(strict=True)
+
+
+def _page(path: Path, *, root: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    name = path.relative_to(root).as_posix()
+    if name in PICTURES:
+        text = _MERMAID.sub(f"![The same as a picture]({PICTURES[name]})\n", text)
+    assert not _MERMAID.search(text), f"{name}: a browser cannot draw this diagram by itself; give it a picture"
+    return _CODE_OR_LINK.sub(lambda found: _shown_link(found, path) if found["target"] else found[0], text)
+
+
+def _shown_link(found: re.Match[str], page: Path) -> str:
+    """A link to a file that is no page, or to a folder, leads to the page that shows it."""
+    name, mark, anchor = found["target"].partition("#")
+    goal = page.parent / name
+    if not name or re.match(r"[a-z]+:", name) or not goal.exists() or goal.suffix in (".md", ".svg"):
+        return found[0]
+    shown = f"{name.rstrip('/')}/index.md" if goal.is_dir() else f"{name}.md"
+    return f"[{found['text']}]({shown}{mark}{anchor})"
+
+
+def _shown(folder: Path) -> list[Path]:
+    """What a folder's page lists: its own files that can be shown."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in LANGUAGES)
+
+
+def _listing(folder: Path, *, root: Path) -> str:
+    lines = [f"- [{path.name}]({path.name}.md)" for path in _shown(folder)]
+    return "\n".join((f"# {folder.relative_to(root)}", "", *lines, ""))
+
+
+def _source(path: Path, *, root: Path) -> str:
+    """A page that shows a file. It is not searched: what is said about it is on the pages."""
+    text = path.read_text(encoding="utf-8")
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text)), 0)
+    name = path.relative_to(root).as_posix()
+    language = LANGUAGES[path.suffix]
+    return f"---\nsearch:\n  exclude: true\n---\n\n# {name}\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
+
+
+def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8", newline="\n")
