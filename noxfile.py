@@ -242,13 +242,6 @@ def newest_control_plane(session: nox.Session) -> None:
     test_against(session, "1.35")
 
 
-@nox.session(python=OLDEST, default=False)
-def cases_real(session: nox.Session) -> None:
-    """Play cases and golden lifecycles on a real API server, as far as time allows: not on a busy machine."""
-    session.posargs.extend(("tests/cluster/cases_real.py", "tests/cluster/lifecycles_real.py"))
-    test_against(session, "1.35")
-
-
 @nox.session(python=OLDEST, name="control_plane-1.34", default=False)
 def older_control_plane(session: nox.Session) -> None:
     """The same with Kubernetes 1.34."""

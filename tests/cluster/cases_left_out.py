@@ -11,7 +11,7 @@ from zenflow_testing.cases.history import Happening, HoldDeletes, NamespaceTermi
 LAST_SECONDS: Final = 130.0
 """Real time cannot jump: a case whose history or assertions go on for longer is left out."""
 
-AT_ONCE: Final = 12
+AT_ONCE: Final = 20
 """Cases that are played side by side: each has an operator of its own, and what it expects has to come in time."""
 
 LEFT_OUT: Final[Mapping[str, str]] = {

@@ -20,6 +20,7 @@ from lightkube.config.kubeconfig import KubeConfig
 
 from tests.cluster.cases_cluster import LiveNamespace
 from tests.cluster.cases_playing import Ground
+from tests.cluster.controlplane import eventually
 from tests.lifecycles.test_lifecycles import Story
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
@@ -137,11 +138,20 @@ class LiveLife:
         self._states: list[FlowState] = []
         self._asked: set[str] = set()
         self._answers: list[tuple[float, dict[str, str]]] = []
+        self._scope: anyio.CancelScope | None = None
         self._live.subscribe(self._saw)
 
     def play(self) -> str:
-        """The whole life, told."""
+        """The whole life, told. Its operator ends with it, however that comes."""
         self._ground.portal.start_task_soon(self._operate)
+        try:
+            self._live_through()
+        finally:
+            scope = eventually(lambda: self._scope, "the operator to begin")
+            self._ground.portal.call(scope.cancel)
+        return self._life.text()
+
+    def _live_through(self) -> None:
         flow = {**self._story.flow, "metadata": {"name": self._story.flow["metadata"]["name"]}}
         made = self._live.create("JobFlow", flow, namespace=self._live.namespace)
         begun = time.monotonic()
@@ -157,8 +167,6 @@ class LiveLife:
             if self._states and self._states[-1].record.completed_at and not self._states[-1].tally.live and not coming:
                 break
             time.sleep(_POLL_SECONDS)
-        self._ground.portal.call(self._scope.cancel)
-        return self._life.text()
 
     async def _operate(self) -> None:
         config = KubeConfig.from_file(self._ground.plane.folder / "operator.kubeconfig").get()

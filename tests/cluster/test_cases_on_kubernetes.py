@@ -2,9 +2,6 @@
 
 Some are played side by side, each in a namespace of its own with an operator of its own. What cannot happen
 there, or not within a few minutes, `cases_left_out.py` says.
-
-Not yet part of a tier: on a busy machine some cases ask for a Job before their operator has looked. `nox -s cases_real`
-plays them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from zenflow_testing.lifecycle import play
 from zenflow_testing.outcomes import ScriptedOutcomes
 
 FACTOR = 10
-FACTORS = {"approval-timeout": 600, "retry-then-success": 5, "timeout-and-retry": 4}
+FACTORS = {"approval-timeout": 600, "retry-then-success": 5, "timeout-and-retry": 2}
 """Where ten times as fast would not do: an hour is long, and a second is what real controllers may need for a step."""
 
 LEFT_OUT = {
