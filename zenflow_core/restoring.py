@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
 from zenflow_core.facts import reason_of
 from zenflow_core.observation import FlowSeen
 from zenflow_core.plan import Plan
@@ -32,7 +34,7 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
     missing = StepRecord()
     if isinstance(ended, StatusTooLarge):
         missing = enter(missing, FlowEnded(ended.at, reason_of(ended)))
-    records = Rows(stored.rows.get(step.name, missing) for step in plan.steps)
+    records = Rows(_counted(stored.rows.get(step.name, missing)) for step in plan.steps)
     fatal = None
     last_end: Instant | None = None
     alarms = [(h.until, FLOW) for h in stored.flow.holds if h.until is not None]
@@ -55,6 +57,11 @@ def restore(plan: Plan, seen: FlowSeen, stored: StoredStatus) -> FlowState:
         alarms=tuple(sorted(alarms)),
         misfit=not isinstance(ended, StatusTooLarge) and not _fit(plan, tuple(stored.rows)),
     )
+
+
+def _counted(record: StepRecord) -> StepRecord:
+    """What runs has had its first attempt, though a controller that counts none has written the row."""
+    return record if record.attempt or record.phase is not StepPhase.RUNNING else evolve(record, attempt=1)
 
 
 def _tally(records: tuple[StepRecord, ...], main: int) -> Tally:

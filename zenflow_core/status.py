@@ -118,7 +118,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         retry_at=_instant(row, "retryAt"),
         refusals=int(row.get("refusals", 0)),
         condition_met=bool(row.get("conditionMet", False)),
-        job=JobRef(row["jobRef"]["name"], row["jobRef"]["uid"]) if "jobRef" in row else None,
+        job=JobRef(row["jobRef"]["name"], row["jobRef"]["uid"]) if row.get("jobRef") else None,
         failure=recall_failure(row["lastFailure"], at=started or _EPOCH) if "lastFailure" in row else None,
         outputs=outputs or None,
         reads=reads or None,

@@ -138,6 +138,14 @@ def test_a_flow_that_failed_under_another_controller_stays_failed_for_its_reason
     assert [each for each in decision.actions if not isinstance(each, RecordStatus)] == [], "nothing is started"
 
 
+def test_what_runs_under_a_controller_that_counts_no_attempts_is_the_first_one() -> None:
+    """Its Job has our name and none of our labels: the create meets it, and it is left alone."""
+    life = Life(compiled(step("build")))
+    row = {"name": "build", "phase": "Running", "startTime": "2030-01-01T09:00:00Z", "jobRef": {}}
+    life.status = {"phase": "Running", "startTime": "2030-01-01T09:00:00Z", "steps": [row]}
+    assert "create build 1" in asks(life.look("10:00:00"))
+
+
 # --- what is said of it ----------------------------------------------------------------------------------------------
 
 
