@@ -134,7 +134,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str], *, p
         _check("--watch-namespace", given["watch_namespace"], _LABEL)
     lease = given["leader_election_lease_name"] or given["leader_election_id"]
     _check("--leader-election-id", lease, _SUBDOMAIN)
-    election = ElectionMode(given["leader_election_mode"])
+    election = _election(given, namespace)
     _check_replicas(environment.get("REPLICA_COUNT"), election)
     workers = _number("--max-concurrent-reconciles", given["max_concurrent_reconciles"], low=1, high=1000)
     qps = _number("--kube-api-qps", given["kube_api_qps"], low=1, high=100_000)
@@ -176,9 +176,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--kubeconfig", default="", help="path of a kubeconfig ($KUBECONFIG, ~/.kube/config, or the Pod's own)")
     add("--master", default="", help="address of the API server, instead of the kubeconfig's")
     add("--metrics-addr", default=":8080", help="address of /metrics, /healthz, /readyz, /version; 0 for none (:8080)")
-    add("--leader-election-mode", default="builtin", choices=[*ElectionMode], help="builtin (default) or disabled")
+    add("--leader-election-mode", default="builtin", choices=_words(ElectionMode), help="builtin (default) or disabled")
     add("--leader-election-id", default=LEASE_NAME, help=f"name of the Lease ({LEASE_NAME})")
     add("--leader-election-lease-name", default="", help="the same; wins over --leader-election-id")
+    add("--enable-leader-election", default="", nargs="?", const="true", help=argparse.SUPPRESS)
+    add("--leader-election-namespace", default="", help=argparse.SUPPRESS)
     add("--max-concurrent-reconciles", default="10", help="flows that are worked on at once (10)")
     add("--watch-namespace", default="", help="run the flows of this namespace only")
     add("--kube-api-qps", default="200", help="requests a second to the API server (200)")
@@ -189,11 +191,11 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="let the Job controller look at Jobs whose Pods are done (saves a second a step; on)",
     )
-    add("--events", default="all", choices=[*EventMode], help="Kubernetes Events: all (default), failures or none")
+    add("--events", default="all", choices=_words(EventMode), help="Kubernetes Events: all (default), failures or none")
     add("--merge-window-ms", default="250", help="pause between a large flow's status writes, in ms (250)")
     add("--relist-seconds", default="3600", help="list everything anew so often even if all is well (3600)")
     add("--shutdown-seconds", default="20", help="time for decisions under way when told to stop (20)")
-    add("--dumps", default="local", choices=[*DumpsFor], help="who gets /debug/dump: local (default), all or none")
+    add("--dumps", default="local", choices=_words(DumpsFor), help="who gets /debug/dump: local (default), all or none")
     add("--log-level", default="", choices=["", *LEVELS], help="debug, info, warning or error ($LOG_LEVEL, info)")
     add(
         "--artifact-image",
@@ -227,6 +229,24 @@ def _parser() -> argparse.ArgumentParser:
         help="no TLS: something in front of it has to do that",
     )
     return parser
+
+
+def _words(choices: type[StrEnum]) -> list[str]:
+    """As texts: argparse would show the members themselves."""
+    return [choice.value for choice in choices]
+
+
+def _election(given: Mapping[str, Any], namespace: str) -> ElectionMode:
+    """How replicas elect. The Go project's Deployment passes two flags more, which have to say what holds anyway."""
+    asked = given["enable_leader_election"]
+    if asked and not _switch("--enable-leader-election", asked):
+        raise Nonsense(f"--enable-leader-election: found {asked!r}\n  fix: --leader-election-mode=disabled")
+    if given["leader_election_namespace"] not in ("", namespace):
+        raise Nonsense(
+            f"--leader-election-namespace: found {given['leader_election_namespace']!r}, but the Lease is in the "
+            f"operator's own namespace, {namespace!r}\n  fix: leave it out"
+        )
+    return ElectionMode(given["leader_election_mode"])
 
 
 def _flow_settings(given: Mapping[str, Any], environment: Mapping[str, str]) -> FlowSettings:

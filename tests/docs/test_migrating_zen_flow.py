@@ -47,6 +47,7 @@ GO_FLAGS: Final = frozenset(
         *("kubeconfig", "master", "metrics-addr", "webhook-addr", "webhook-cert-file", "webhook-key-file"),
         *("leader-election-mode", "leader-election-id", "leader-election-lease-name", "enable-webhook"),
         *("insecure-webhook", "max-concurrent-reconciles"),
+        *("enable-leader-election", "leader-election-namespace"),
     )
 )
 
