@@ -224,9 +224,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
-    """Links resolve, flows validate, commands run and end as the documentation says."""
-    install(session, ".[all]", groups=("tests",))
-    pytest(session, "tests/docs")
+    """Links resolve, flows validate, commands run and end as the documentation says; the site is built into `site/`."""
+    install(session, ".[all]", groups=("docs", "tests"))
+    pytest(session, *(session.posargs or ("tests/docs",)))
+    session.run("python", "-m", "tools.site")
 
 
 @nox.session(python=OLDEST)
@@ -320,4 +321,5 @@ def schemas(session: nox.Session) -> None:
     """Write again what is generated from the installed libraries and from the core: each `tools/make_*.py`."""
     install(session, ".[all]")
     for tool in sorted(ROOT.glob("tools/make_*.py")):
-        session.run("python", "-P", str(tool))
+        # A module, since tools share code; the checkout is on the path then, and is what is installed.
+        session.run("python", "-m", f"tools.{tool.stem}")

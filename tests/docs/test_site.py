@@ -53,8 +53,16 @@ def test_every_page_is_staged_where_it_is_in_the_repository(source: Path) -> Non
         assert (source / page.relative_to(ROOT)).is_file()
 
 
+def test_every_package_that_users_import_has_a_page_of_its_names(source: Path) -> None:
+    entries = set(navigated(CONFIGURATION["nav"]))
+    for package in staging.PACKAGES:
+        assert f"docs/reference/{package}.md" in entries
+        assert f"\n::: {package}\n" in (source / "docs" / "reference" / f"{package}.md").read_text(encoding="utf-8")
+
+
 def test_no_diagram_is_left_that_needs_a_program_from_the_network(source: Path) -> None:
     assert [path for path in source.rglob("*.md") if "```mermaid" in path.read_text(encoding="utf-8")] == []
+    assert "(images/states.svg)" in (source / "docs" / "states.md").read_text(encoding="utf-8")
     assert (source / "docs" / "images" / "states.svg").is_file()
 
 
@@ -62,6 +70,7 @@ FILES = {
     "README.md": "[docs](docs/a.md) [folder](examples/) [away](https://example.com/x.py)\n",
     "docs/a.md": "[`x`](../x.py#top) [R](../README.md#a) ![b](b.svg)\n\n```text\n[x](../x.py)\n```\n`[x](../x.py)`\n",
     "docs/b.svg": "<svg/>",
+    "docs/c.md": "```mermaid\nflowchart LR\n```\n",
     "x.py": 'print("""```""")\n',
     "examples/one.yaml": "a: 1\n",
     "examples/two.bin": "0",
@@ -73,7 +82,7 @@ def planted(tmp_path: Path) -> Path:
     for name, text in FILES.items():
         (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "root" / name).write_text(text, encoding="utf-8")
-    staging.stage(tmp_path / "staged", root=tmp_path / "root")
+    staging.stage(tmp_path / "staged", root=tmp_path / "root", packages=())
     return tmp_path / "staged"
 
 
@@ -98,17 +107,21 @@ def test_a_shown_file_is_whole_whatever_is_in_it(planted: Path) -> None:
     assert "exclude: true" in shown
 
 
+def test_a_diagram_without_a_picture_is_shown_as_text(planted: Path) -> None:
+    assert (planted / "docs" / "c.md").read_text(encoding="utf-8") == "```text\nflowchart LR\n```\n"
+
+
 def test_only_what_is_linked_is_staged(planted: Path) -> None:
     staged = {path.relative_to(planted).as_posix() for path in planted.rglob("*") if path.is_file()}
     assert staged == {
-        *("README.md", "docs/a.md", "docs/b.svg", "x.py.md", "examples/index.md", "examples/one.yaml.md"),
+        *("README.md", "docs/a.md", "docs/b.svg", "docs/c.md", "x.py.md", "examples/index.md", "examples/one.yaml.md"),
     }
 
 
 def test_a_broken_link_ends_the_staging(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("[gone](gone.md)\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"gone\.md"):
-        staging.stage(tmp_path / "staged", root=tmp_path)
+        staging.stage(tmp_path / "staged", root=tmp_path, packages=())
 
 
 GOOD = '<h1 id="a">A</h1><p>text</p><a href="https://example.com">x</a><link rel="canonical" href="https://e.com/">'

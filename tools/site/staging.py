@@ -4,7 +4,9 @@ So a link from one page to another is right in both. What differs:
 
 - a page links a file that is no page (a test, an example): it is copied as a page that shows it;
 - a page links a folder: it becomes a page that lists it;
-- a Mermaid diagram, which a browser could draw only with a program from the network, becomes the picture of it.
+- the public names of a package are a page of their own, made from their docstrings by mkdocstrings;
+- a Mermaid diagram, which a browser could draw only with a program from the network, becomes the picture of it, if
+  there is one, or stays the text that it is.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ ROOT: Final = Path(__file__).parents[2]
 FIRST: Final = ("README.md", "docs/**/*.md")
 """Where it begins; the rest follows from their links."""
 
-PICTURES: Final = {"docs/states.md": "images/states.svg"}
-"""The picture of the one Mermaid diagram of a page."""
+PICTURES: Final = {"docs/concepts.md": "images/states.svg", "docs/states.md": "images/states.svg"}
+"""The picture of a page's one Mermaid diagram."""
+
+PACKAGES: Final = ("zenflow_core", "zenflow_testing")
+"""Whose public names have a page, `docs/reference/PACKAGE.md`."""
 
 LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".json": "json", ".golden": "text", "": "text"}
 
@@ -28,12 +33,14 @@ _CODE: Final = r"^ *(?P<fence>```+|~~~+)[^\n]*\n.*?^ *(?P=fence) *$|`[^`\n]+`"
 _LINK: Final = r"!?\[(?P<text>(?:`[^`\n]*`|[^\]\[`])*)\]\((?P<target>[^()\s]+)\)"
 _CODE_OR_LINK: Final = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
 """A link whose text is code begins before that code, so it is found first."""
-_MERMAID: Final = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
+_MERMAID: Final = re.compile(r"^```mermaid\n(?P<diagram>.*?)^```\n", re.MULTILINE | re.DOTALL)
 
 
-def stage(target: Path, *, root: Path = ROOT) -> None:
+def stage(target: Path, *, root: Path = ROOT, packages: tuple[str, ...] = PACKAGES) -> None:
     """Write the site's source below `target`, which is emptied first. Raises FileNotFoundError for a broken link."""
     shutil.rmtree(target, ignore_errors=True)
+    for package in packages:
+        _write(target / "docs" / "reference" / f"{package}.md", f"# {package}\n\n::: {package}\n")
     waiting = sorted(path for pattern in FIRST for path in root.glob(pattern))
     done: set[Path] = set()
     while waiting:
@@ -68,8 +75,8 @@ def _page(path: Path, *, root: Path) -> str:
     text = path.read_text(encoding="utf-8")
     name = path.relative_to(root).as_posix()
     if name in PICTURES:
-        text = _MERMAID.sub(f"![The same as a picture]({PICTURES[name]})\n", text)
-    assert not _MERMAID.search(text), f"{name}: a browser cannot draw this diagram by itself; give it a picture"
+        text = _MERMAID.sub(f"![The states of a step]({PICTURES[name]})\n", text)
+    text = _MERMAID.sub(lambda found: f"```text\n{found['diagram']}```\n", text)
     return _CODE_OR_LINK.sub(lambda found: _shown_link(found, path) if found["target"] else found[0], text)
 
 
