@@ -92,8 +92,18 @@ def test_links_to_files_and_folders_lead_to_pages_that_show_them(planted: Path) 
     page = (planted / "docs" / "a.md").read_text(encoding="utf-8")
     assert page.startswith("[`x`](../x.py.md#top) [R](../README.md#a) ![b](b.svg)\n")
     assert (planted / "examples" / "index.md").read_text(encoding="utf-8").splitlines()[2:] == [
-        "- [one.yaml](one.yaml.md)"
+        *("- [one.yaml](one.yaml.md)", "- two.bin"),
     ]
+
+
+def test_a_folder_of_many_files_is_a_list_of_names(tmp_path: Path) -> None:
+    (tmp_path / "root" / "many").mkdir(parents=True)
+    (tmp_path / "root" / "README.md").write_text("[many](many/)\n", encoding="utf-8")
+    for number in range(staging.SHOWN + 1):
+        (tmp_path / "root" / "many" / f"{number:03}.yaml").write_text("a: 1\n", encoding="utf-8")
+    staging.stage(tmp_path / "staged", root=tmp_path / "root", packages=())
+    assert [path.name for path in (tmp_path / "staged" / "many").iterdir()] == ["index.md"]
+    assert "- 000.yaml\n" in (tmp_path / "staged" / "many" / "index.md").read_text(encoding="utf-8")
 
 
 def test_what_is_code_is_left_as_it_is(planted: Path) -> None:

@@ -29,6 +29,9 @@ PACKAGES: Final = ("zenflow_core", "zenflow_testing")
 
 LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".json": "json", ".golden": "text", "": "text"}
 
+SHOWN: Final = 30
+"""Files of one folder that get pages. A longer list is only named: what matters in it is linked from elsewhere."""
+
 _CODE: Final = r"^ *(?P<fence>```+|~~~+)[^\n]*\n.*?^ *(?P=fence) *$|`[^`\n]+`"
 _LINK: Final = r"!?\[(?P<text>(?:`[^`\n]*`|[^\]\[`])*)\]\((?P<target>[^()\s]+)\)"
 _CODE_OR_LINK: Final = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
@@ -91,13 +94,19 @@ def _shown_link(found: re.Match[str], page: Path) -> str:
 
 
 def _shown(folder: Path) -> list[Path]:
-    """What a folder's page lists: its own files that can be shown."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in LANGUAGES)
+    """The files of a folder that get pages of their own; none of them if they are many."""
+    files = [path for path in _files(folder) if path.suffix in LANGUAGES]
+    return files if len(files) <= SHOWN else []
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def _listing(folder: Path, *, root: Path) -> str:
-    lines = [f"- [{path.name}]({path.name}.md)" for path in _shown(folder)]
-    return "\n".join((f"# {folder.relative_to(root)}", "", *lines, ""))
+    shown = _shown(folder)
+    lines = [f"- [{path.name}]({path.name}.md)" if path in shown else f"- {path.name}" for path in _files(folder)]
+    return "\n".join((f"# {folder.relative_to(root).as_posix()}", "", *lines, ""))
 
 
 def _source(path: Path, *, root: Path) -> str:
