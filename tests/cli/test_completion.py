@@ -183,7 +183,7 @@ def test_another_shell_is_said_to_be_unknown(zenflow: Zenflow) -> None:
 PARSES = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 LOADS = {
     "bash": "bind 'set enable-bracketed-paste off'; bind 'set show-all-if-ambiguous on'; source {script}; PS1='$ '\n",
-    "zsh": "unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; source {script}; PS1='$ '\n",
+    "zsh": "autoload -Uz compinit; compinit -u -D; source {script}; PS1='$ '\n",
     "fish": "source {script}; function fish_prompt; echo -n '$ '; end; set -g fish_greeting\n",
 }
 STARTS = {
@@ -204,6 +204,17 @@ def test_a_script_parses(tmp_path: Path, shell: str) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+def on_screen(raw: str) -> str:
+    """What a terminal shows of it, as far as these shells need: no colours, no bell, and backspaces done."""
+    shown: list[str] = []
+    for character in re.sub(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>]|\(B|\][^\x07]*\x07)|\x07", "", raw):
+        if character != "\b":
+            shown.append(character)
+        elif shown:
+            shown.pop()
+    return "".join(shown)
+
+
 class Typing:
     """A shell at a terminal, and what it shows."""
 
@@ -213,13 +224,12 @@ class Typing:
         kept = {name: value for name, value in os.environ.items() if name in ("KUBECONFIG", "LD_LIBRARY_PATH")}
         home = {"HOME": str(folder), "TERM": "xterm", "LANG": "C.UTF-8", "PATH": f"{BIN}:{os.environ['PATH']}"}
         self._process = subprocess.Popen(
-            STARTS[shell],
+            ["setsid", "--ctty", *STARTS[shell]],  # fish wants a terminal that controls it
             cwd=folder,
             env=kept | home,
             stdin=follower,
             stdout=follower,
             stderr=follower,
-            start_new_session=True,
         )
         os.close(follower)
         self.type(LOADS[shell].format(script=folder / "script"))
@@ -229,12 +239,12 @@ class Typing:
 
     def until(self, text: str) -> str:
         """Everything up to the first time that this is shown; fails after 20 s."""
-        shown, deadline = "", time.monotonic() + 20
-        while text not in (plain := re.sub(r"\x1b(\[[0-9;?]*[a-zA-Z=>]|[=>]|\][^\x07]*\x07)", "", shown)):
+        raw, deadline = "", time.monotonic() + 20
+        while text not in (shown := on_screen(raw)):
             ready, _, _ = select.select([self._leader], [], [], max(deadline - time.monotonic(), 0))
-            assert ready, f"{text!r} is not in {plain!r}"
-            shown += os.read(self._leader, 65536).decode(errors="replace")
-        return plain
+            assert ready, f"{text!r} is not in {shown!r}"
+            raw += os.read(self._leader, 65536).decode(errors="replace")
+        return shown
 
     def close(self) -> None:
         self._process.kill()

@@ -5,86 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import structlog.testing
 import yaml
-from attrs import frozen
 
-from tests.cli.conftest import Ran, Zenflow
+from tests.cli.conftest import USER, Begin, Zenflow, whoami
 from tests.defects.lives import HANGS, fails, flow, manual, retried, step, succeeds, template
-from tests.runtime.sockets import kubeconfig, served
-from tests.runtime.stage import Stage
 from zenflow_core.names import approval_key, approver_key, rejection_key
-from zenflow_core.version import DECIDED_BY
 from zenflow_runtime.cli.retrying import next_name
 from zenflow_testing.transport import Fault
 
 LOG = "testing.kube-zen.io/log"
-USER = "ada@example.com"
-
-
-@frozen
-class OnCluster:
-    """The commands, and the cluster that they are about."""
-
-    run: Zenflow
-    stage: Stage
-
-    def __call__(self, *arguments: str) -> Ran:
-        ran = self.run(*arguments)
-        assert "Traceback" not in ran.err
-        assert "internal error" not in ran.err
-        return ran
-
-    def eventually(self, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 20
-        while not holds():
-            assert time.monotonic() < deadline, [each.get("status") for each in self.stage.all("JobFlow")]
-            time.sleep(0.05)
-
-    def reached(self, phase: str, name: str = "flow") -> None:
-        self.eventually(lambda: self.stage.phase(name) == phase)
-
-    def annotations(self, name: str = "flow") -> dict[str, str]:
-        return dict(self.stage.flow(name)["metadata"].get("annotations") or {})
-
-
-Begin = Callable[..., OnCluster]
-
-
-async def whoami(request: httpx2.Request) -> Fault | None:
-    """The fake cluster knows no reviews."""
-    if not request.url.path.endswith("/selfsubjectreviews"):
-        return None
-    return httpx2.Response(201, json={"kind": "SelfSubjectReview", "status": {"userInfo": {"username": USER}}})
-
-
-@pytest.fixture
-def begin(zenflow: Zenflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Makes a cluster with these flows the current context; an operator works there unless `operated` is False."""
-    for name in ("ZENFLOW_KUBECONFIG", "ZENFLOW_CONTEXT", "ZENFLOW_NAMESPACE"):
-        monkeypatch.delenv(name, raising=False)
-    # The operator of the same process would log to the stdout of the commands.
-    with ExitStack() as stack, structlog.testing.capture_logs():
-
-        def start(*manifests: Any, operated: bool = True, fault: Any = whoami, **runs: Any) -> OnCluster:
-            stage = Stage(*manifests, runs=runs, start=datetime.now(UTC).replace(microsecond=0))
-            stage.fault = fault
-            server = stack.enter_context(served(stage, operated=operated))
-            monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server)))
-            return OnCluster(zenflow, stage)
-
-        yield start
-
-
 APPROVED = flow(step("build"), manual("gate", "build"), step("ship", "gate"))
 
 
@@ -408,89 +342,3 @@ def test_what_cannot_be_run_is_said(zenflow: Zenflow, arguments: tuple[str, ...]
     Path("flow.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
     ran = zenflow(*arguments)
     assert (ran.code, says in ran.err) == (2, True), ran.err
-
-
-# --- what a cluster may say ------------------------------------------------------------------------------------------
-
-VERBS = (
-    ("list",),
-    ("get", "flow"),
-    ("watch", "flow"),
-    ("logs", "flow"),
-    ("wait", "flow"),
-    ("approve", "flow", "gate"),
-    ("reject", "flow", "gate"),
-    ("suspend", "flow"),
-    ("resume", "flow"),
-    ("stop", "flow"),
-    ("terminate", "flow"),
-    ("retry", "flow"),
-    ("delete", "flow"),
-    ("explain", "flow"),
-)
-
-
-def refuses(code: int, reason: str, message: str) -> Any:
-    async def refused(_: httpx2.Request) -> Fault | None:
-        return httpx2.Response(code, json={"kind": "Status", "code": code, "reason": reason, "message": message})
-
-    return refused
-
-
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        pytest.param(refuses(401, "Unauthorized", "Unauthorized"), "does not accept the credentials", id="expired"),
-        pytest.param(refuses(403, "Forbidden", "User cannot do it"), "not allowed: User cannot", id="no permission"),
-        pytest.param(
-            refuses(404, "NotFound", "the server could not find the requested resource"),
-            "does not know the kind JobFlow",
-            id="no definition",
-        ),
-    ],
-)
-def test_every_verb_says_in_one_sentence_what_the_cluster_refuses(begin: Begin, fault: Any, says: str) -> None:
-    on = begin(APPROVED, operated=False, fault=fault)
-    for verb in VERBS:
-        ran = on(*verb)
-        assert (ran.code, ran.out) == (5, ""), verb
-        assert says in ran.err
-        assert ran.err.count("\n") == 2, verb
-
-
-def test_every_verb_says_that_there_is_no_such_flow(begin: Begin) -> None:
-    on = begin(APPROVED, operated=False)
-    for verb in VERBS[1:]:
-        ran = on(verb[0], "flwo", *verb[2:])
-        assert (ran.code, ran.out) == (4, ""), verb
-        assert "did you mean 'flow'?" in ran.err
-
-
-def test_every_verb_says_that_there_is_no_cluster(zenflow: Zenflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", "/nonexistent/config")
-    for verb in VERBS:
-        ran = zenflow(*verb)
-        assert (ran.code, ran.out) == (2, ""), verb
-        assert "there is no kubeconfig at /nonexistent/config" in ran.err
-
-
-def test_a_status_of_something_else_is_one_sentence(begin: Begin) -> None:
-    on = begin(APPROVED, operated=False)
-    strange = {"status": {"phase": "Executing", "startTime": "2026-01-01T00:00:00Z"}}
-    on.stage.cluster.patch_merge("JobFlow", "default", "flow", strange, subresource="status")
-    for verb in (("get", "flow"), ("watch", "flow"), ("explain", "flow")):
-        ran = on(*verb)
-        assert (ran.code, ran.out) == (2, "")
-        assert "was written by something that does not name itself" in ran.err
-    assert "Executing" in on("list").out
-    assert on("get", "flow", "-o", "json").code == 0
-
-
-def test_a_status_of_another_version_is_shown_with_a_note(begin: Begin) -> None:
-    on = begin(APPROVED, operated=False)
-    other = {"status": {"phase": "Pending", "decidedBy": "zenflow/0.0.1", "steps": []}}
-    on.stage.cluster.patch_merge("JobFlow", "default", "flow", other, subresource="status")
-    ran = on("get", "flow")
-    assert ran.code == 0
-    assert f"the status was written by zenflow/0.0.1; this is {DECIDED_BY}" in ran.err
-    assert "flow  Pending" in ran.out

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 import anyio
 import httpx2
+import msgspec
 from attrs import frozen
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.core.exceptions import ConfigError
@@ -135,6 +136,11 @@ def _unreachable(error: RequestFailed, connection: Connection, said: str) -> Tro
         return Trouble(f"{at} shows a certificate that is not trusted: {said}", _ADDRESS, exits.REFUSED)
     if error.reason in ("ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout"):
         return Trouble(f"{at} has not answered within {REQUEST_SECONDS:.0f} s", _ADDRESS, exits.REFUSED)
+    if error.reason == msgspec.DecodeError.__name__:
+        # A proxy's page, or one that a guest network shows first.
+        return Trouble(
+            f"what answers at {connection.server} is no answer of an API server: {said}", _ADDRESS, exits.REFUSED
+        )
     return Trouble(f"{at} cannot be reached: {said}", _ADDRESS, exits.REFUSED)
 
 

@@ -36,7 +36,8 @@ def watch_flow(terminal: Terminal, where: Where, flow: str) -> int:
         obj = await find_flow(connection, flow)
         if isinstance(obj, Trouble):
             return tell(terminal, obj)
-        say_version(terminal, obj)
+        if isinstance(standing(obj, WallClock().now), Standing):  # else all there is to say follows
+            say_version(terminal, obj)
         return await follow_to_end(terminal, connection, obj)
 
     try:
