@@ -118,7 +118,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         retry_at=_instant(row, "retryAt"),
         refusals=int(row.get("refusals", 0)),
         condition_met=bool(row.get("conditionMet", False)),
-        job=JobRef(row["jobRef"]["name"], row["jobRef"]["uid"]) if row.get("jobRef") else None,
+        job=read_job_ref(row),
         failure=recall_failure(row["lastFailure"], at=started or _EPOCH) if "lastFailure" in row else None,
         outputs=outputs or None,
         reads=reads or None,
@@ -127,6 +127,12 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         cause=cause,
         holds=tuple(read_hold(hold, HOLDS) for hold in row.get("holds", ())),
     )
+
+
+def read_job_ref(row: Mapping[str, Any]) -> JobRef | None:
+    """The Job that a row names; None without a uid, as the Go project's own definition leaves it."""
+    reference = row.get("jobRef") or {}
+    return JobRef(reference["name"], reference["uid"]) if "uid" in reference else None
 
 
 _COUNTED = frozenset({"Admitted", "Adopted", "AttemptFailed"})

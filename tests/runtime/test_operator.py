@@ -180,6 +180,36 @@ def test_somebody_elses_job_of_that_name_is_left_alone(backend: str) -> None:
     play(scene, backend)
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        pytest.param({}, id="as its own definition leaves it"),
+        pytest.param({"name": "flow-a-0a0a0a0a"}, id="without a uid"),
+        pytest.param({"name": "flow-a-0a0a0a0a", "uid": "gone"}, id="of a Job that is gone"),
+    ],
+)
+def test_a_row_that_another_controller_left_running_ends_and_is_no_bug_of_ours(reference: dict[str, str]) -> None:
+    """The Go project counts no attempts, and its Job has none of our labels."""
+
+    async def scene() -> None:
+        async with going_on(Stage()) as on:
+            on.cluster.preset_uid("JobFlow", "0a0a0a0a-0000-4000-8000-000000000001")
+            on.submit(flow(step("a"), step("b", "a")))
+            row = {"name": "a", "phase": "Running", "startTime": "2026-01-01T00:00:00Z", "jobRef": reference}
+            status = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z", "steps": [row]}
+            on.cluster.patch_merge("JobFlow", "default", "flow", {"status": status}, subresource="status")
+            pod = {"restartPolicy": "Never", "containers": [{"name": "x", "image": "busybox:1.36"}]}
+            body = {"metadata": {"name": "flow-a-0a0a0a0a"}, "spec": {"template": {"spec": pod}}}
+            on.cluster.create("Job", body, namespace="default")
+            async with on.operator() as operator:
+                await on.until(on.over)
+            assert on.phases() == {"a": "Failed", "b": "Skipped"}
+            assert len(on.all("Job")) == 1
+            assert b"zen_flow_invariant_violations_total 0.0" in operator.metrics.text()
+
+    play(scene)
+
+
 # Two replicas
 
 
