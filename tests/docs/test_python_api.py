@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -60,6 +62,17 @@ def live(made: Any, flow: JobFlow, plan: Plan, outcomes: SeededOutcomes, *, rest
         clock.advance_to(max(min(due), clock.now))
         world.run_due()
         garbage.run_due()
+
+
+def test_the_page_uses_public_names_only() -> None:
+    snippets = [block for block in blocks_and_prose(PAGE.read_text(encoding="utf-8"))[0] if block.language == "python"]
+    imports = [
+        node for block in snippets for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.ImportFrom)
+    ]
+    names = [(each.module or "", name.name) for each in imports for name in each.names]
+    ours = [(module, name) for module, name in names if module.startswith("zenflow_")]
+    assert len(ours) > 50
+    assert [each for each in ours if each[1] not in import_module(each[0]).__all__] == []
 
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["one process", "a new process for each look"])
