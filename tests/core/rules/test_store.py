@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from attrs import evolve
@@ -15,7 +14,7 @@ from zenflow_core.plan import ConfigMapKey, PlannedStep
 from zenflow_core.reasons import ArtifactStoreInvalid, NeedsArtifactStore
 from zenflow_core.rules.store import Choice, chosen_store
 from zenflow_core.settings import Settings
-from zenflow_core.spec import ArtifactStore, OutputArtifact, S3Location, StepName
+from zenflow_core.spec import ArtifactStore, InputArtifact, OutputArtifact, S3Location, StepName
 
 NAME = "zenflow-artifact-store"
 OPERATORS = ArtifactStore(S3Location("operator", "flows/"))
@@ -28,9 +27,18 @@ OWN = OutputArtifact("log", "/out/log", s3=S3Location("own", "log"))
 
 
 def chosen(
-    settings: Settings, found: Lookup = UNREAD, *, made: tuple[OutputArtifact, ...], origin: OriginLookup = UNREAD
+    settings: Settings,
+    found: Lookup = UNREAD,
+    *,
+    made: tuple[OutputArtifact, ...],
+    origin: OriginLookup = UNREAD,
+    containers: int = 1,
+    taken: tuple[InputArtifact, ...] = (),
 ) -> Choice:
-    step = PlannedStep(StepName("build"), 0, 0, output_artifacts=made, template=compile_template(TEMPLATE))
+    main = TEMPLATE["spec"]["template"]["spec"]["containers"][0]
+    pod = {"containers": [{**main, "name": f"c{number}"} for number in range(containers)]}
+    template = compile_template({"spec": {"template": {"spec": pod}}})
+    step = PlannedStep(StepName("build"), 0, 0, output_artifacts=made, input_artifacts=taken, template=template)
     view = Around(started=None, retry_of="older", origin=origin).view((step,), "10:00:00")
     inputs: Mapping[ConfigMapKey, Lookup] = {ConfigMapKey("zenflow-artifact-store", "store"): found}
     return chosen_store(evolve(view, plan=evolve(view.plan, settings=settings), inputs=inputs))
@@ -82,12 +90,26 @@ def test_a_retry(origin: OriginLookup, then: Choice) -> None:
     assert chosen(ALL, SAID, made=(APP,), origin=origin) == then
 
 
-def test_a_store_whose_names_make_a_report_too_long_is_refused_before_anything_runs() -> None:
-    many = tuple(OutputArtifact(f"a{number}", f"/out/{number}") for number in range(15))
-    long: dict[str, Any] = {"artifact_store": ArtifactStore(S3Location("b", "k" * 200 + "/"))}
-    assert isinstance(chosen(evolve(ALL, **long), Absent(), made=many[:5]), ArtifactStore)
-    refused = chosen(evolve(ALL, **long), Absent(), made=many)
-    assert isinstance(refused, ArtifactStoreInvalid)
-    assert refused.source == "the operator"
-    assert "step build" in refused.message
-    assert "has 4096" in refused.message
+MANY = tuple(OutputArtifact(f"a{number}", f"/out/{number}") for number in range(15))
+LONG = evolve(ALL, artifact_store=ArtifactStore(S3Location("b", "k" * 200 + "/")))
+TAKEN = (InputArtifact("in", "/in"),)
+
+
+@pytest.mark.parametrize(
+    ("containers", "taken", "room"),
+    [
+        pytest.param(2, (), 4096, id="two containers, and the one that reports"),
+        pytest.param(2, TAKEN, 3072, id="and the one that fetches"),
+        pytest.param(3, (), 3072, id="a container more"),
+    ],
+)
+def test_a_store_whose_names_make_a_report_too_long_is_refused_before_anything_runs(
+    containers: int, taken: tuple[InputArtifact, ...], room: int
+) -> None:
+    assert isinstance(chosen(LONG, Absent(), made=MANY[:5], containers=containers, taken=taken), ArtifactStore)
+    assert chosen(LONG, Absent(), made=MANY, containers=containers, taken=taken) == ArtifactStoreInvalid(
+        NOW,
+        "the operator",
+        "its names make the report of step build on its artifacts up to 5995 bytes long, and a termination message "
+        f"of its Pod has {room}; fix: shorten the key, or put files into one directory",
+    )
