@@ -232,8 +232,8 @@ def _read_condition(data: Mapping[str, Any]) -> Condition:
     return Condition(
         type=data["type"],
         status=data["status"] == "True",
-        reason=data["reason"],
-        since=instant(data["lastTransitionTime"]),
+        reason=data.get("reason", ""),  # which the Go project leaves out while a flow waits
+        since=_instant(data, "lastTransitionTime") or _EPOCH,
         message=data.get("message", ""),
     )
 

@@ -71,6 +71,12 @@ def test_what_no_zenflow_has_written_is_an_error(row: dict[str, Any]) -> None:
         read_row(row)
 
 
+def test_a_condition_without_a_reason_is_read_as_the_go_project_writes_it() -> None:
+    status = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}]}
+    (condition,) = read_status(status).flow.conditions
+    assert (condition.type, condition.status, condition.reason) == ("Ready", False, "")
+
+
 def test_a_reference_to_a_job_without_anything_in_it_is_none() -> None:
     """What the Go project's own definition leaves of it."""
     row = {"name": "build", "phase": "Running", "startTime": "2030-01-01T10:00:00Z", "jobRef": {}}
