@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
+
+_KEPT: Final = 4096
+"""The same few instants are read and written again and again: every row of a flow names some of them."""
 
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -19,8 +23,13 @@ def instant(text: str) -> datetime:
 
     Raises ValueError that says what was found and expected: for any other
     form, and for dates and times that do not exist (leap seconds too, as Go's
-    parser has it). Cost: 1 µs.
+    parser has it). Cost: 1 µs, 0.1 µs for one that was read before.
     """
+    return _read(text)
+
+
+@lru_cache(maxsize=_KEPT)
+def _read(text: str) -> datetime:
     if _RFC3339.fullmatch(text) is None:
         raise ValueError(f"found {text[:64]!r}, expected an instant such as 2030-01-01T00:00:00Z")
     try:
@@ -32,6 +41,11 @@ def instant(text: str) -> datetime:
 
 def rfc3339(at: datetime) -> str:
     """`at` as the API server writes it: `2030-01-01T00:00:00Z`. Parts of a second are cut off."""
+    return _written(at)
+
+
+@lru_cache(maxsize=_KEPT)
+def _written(at: datetime) -> str:
     if at.tzinfo is not UTC:
         assert at.tzinfo is not None, "an instant has a time zone"
         at = at.astimezone(UTC)
