@@ -84,7 +84,7 @@ def _decide(state: FlowState, observed: Observed, now: Instant, *, everything: b
     dirty.update(rank for rank in due if rank != FLOW)
     record = _begin(flow_view(wave, state, state.record, now))
     if everything:
-        dirty.update(range(len(wave.records)))
+        dirty = {rank for rank in range(len(wave.records)) if not wave.rests(rank)}
     elif _concerns_flow(observed) or FLOW in due or _opens_or_ends(state.record, record):
         dirty.update(wave.unsettled())
     elif observed.inputs:

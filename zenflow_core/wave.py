@@ -17,7 +17,7 @@ from attrs import frozen
 
 from zenflow_core.limits import MOVES_PER_WAVE
 from zenflow_core.observation import Gone, Seen, Sightings
-from zenflow_core.owed import holds_slot
+from zenflow_core.owed import holds_slot, owes_nothing
 from zenflow_core.reasons import (
     Admitted,
     ApprovalRequested,
@@ -102,6 +102,11 @@ class Wave:
             self.tally = retally(self.tally, -1, record, self.sightings[rank], main=rank < self.plan.main)
             self.tally = retally(self.tally, +1, record, sightings, main=rank < self.plan.main)
         self.sightings[rank] = sightings
+
+    def rests(self, rank: int) -> bool:
+        """Whether the step is over and its Job with it: no rule has anything to say, and nothing is owed."""
+        record = self.records[rank]
+        return record.finished_at is not None and not record.holds and owes_nothing(record, self.sightings[rank])
 
     def run(self, dirty: Iterable[int]) -> None:
         """Visit the dirty steps and whatever their moves make dirty."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState
 from zenflow_core.status import StoredStatus, read_status
 from zenflow_core.transitions import TERMINAL
+from zenflow_core.wave import Wave
 from zenflow_testing import laws
 from zenflow_testing.strategies import manifests
 
@@ -98,6 +100,7 @@ def looks(draw: st.DrawFn, plan: Plan) -> list[tuple[timedelta, Observed]]:
         flow = evolve(
             flow, deleting_since=flow.deleting_since or draw(st.sampled_from((None, None, None, at("10:00:30"))))
         )
+        flow = evolve(flow, orphans_jobs=flow.deleting_since is not None and draw(st.booleans()))
         refs = [each.source.ref for step in plan.steps for each in step.inputs if isinstance(each.source, KeyRead)]
         inputs: dict[ConfigMapKey, Lookup] = {ref: draw(values) for ref in refs if draw(st.booleans())}
         refused = draw(st.sampled_from((None, None, None, None, None, at("10:00:40"))))
@@ -144,3 +147,19 @@ def test_any_observation_is_answered(data: st.DataObject) -> None:
         decision = from_status if state is None else advance(state, observed, now)
         hold(now, read_status(status), decision)
         state, status = decision.state, decision.status
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_steps_that_rest_have_nothing_to_say(data: st.DataObject) -> None:
+    """`reconcile` passes over what is over and done with: visiting it would change nothing."""
+    plan = compiled(data.draw(manifests(max_steps=5)))
+    now = at("10:00:00")
+    status: Mapping[str, Any] | None = None
+    for pause, observed in data.draw(looks(plan)):
+        now += pause
+        decision = reconcile(plan, status, observed, now=now)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Wave, "rests", lambda _wave, _rank: False)
+            assert reconcile(plan, status, observed, now=now) == decision
+        status = decision.status
