@@ -30,7 +30,8 @@ PAUSE_SECONDS: Final = 5.0
 SHOWN: Final = 5
 """Fields that are named of those that are missing."""
 
-APPLY: Final = "zenflow manifests --no-operator | kubectl apply --server-side -f -"
+APPLY: Final = "zenflow manifests --no-operator | kubectl apply --server-side --force-conflicts -f -"
+"""Whoever has applied the older one, be it `kubectl apply` or Helm, owns its fields: without force, a conflict."""
 MISSING: Final = f"the API server knows no {FLOW.plural}.{GROUP}\n  fix: an administrator runs: {APPLY}"
 
 

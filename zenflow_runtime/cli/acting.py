@@ -14,11 +14,12 @@ from zenflow_runtime.cli.standing import is_over, phase_of, step_names
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import Where
 from zenflow_runtime.failures import RequestFailed
+from zenflow_runtime.installed import APPLY
 from zenflow_runtime.kube import FLOW, Object
 
 REVIEW: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEW_BODY: Final = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-UPGRADE: Final = "`zenflow manifests --no-operator | kubectl apply --server-side -f -` installs the present one"
+UPGRADE: Final = f"`{APPLY}` installs the present one"
 _NO_REASON: Final = "no reason given"
 
 Change = Callable[[Object], Mapping[str, Any] | Trouble | str]
