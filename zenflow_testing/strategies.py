@@ -1,4 +1,4 @@
-"""Hypothesis strategies for flows and for how their Jobs end, drawn from the JobFlow API itself.
+"""Hypothesis strategies for flows, for how their Jobs end, and for what goes wrong around them.
 
 Flows are small and dense in features: what breaks an engine is the meeting of
 two features, not the number of steps. Every flow drawn is one that validation
@@ -15,6 +15,8 @@ from attrs import frozen
 from hypothesis import strategies as st
 
 from zenflow_core.spec import API_VERSION, KIND
+from zenflow_testing.faults.catalogue import KINDS
+from zenflow_testing.faults.script import AfterDecision, AfterEvent, AfterRequest, AtSecond, Injection, Point
 from zenflow_testing.outcomes import ApprovalGiven, ApprovalRefused, JobEnding
 
 _TEMPLATE: dict[str, Any] = {
@@ -184,3 +186,30 @@ def outcomes(draw: st.DrawFn) -> DrawnOutcomes:
         approvals=tuple(draw(st.lists(decision, min_size=1, max_size=3))),
         config=draw(st.sampled_from(("high", None))),
     )
+
+
+def points() -> st.SearchStrategy[Point]:
+    """Points of a flow's life at which a fault may strike."""
+    return st.one_of(
+        st.builds(AtSecond, st.integers(0, 120).map(float)),
+        st.builds(AfterRequest, st.integers(0, 25)),
+        st.builds(AfterEvent, st.integers(1, 40)),
+        st.builds(AfterDecision, st.integers(1, 25)),
+    )
+
+
+@st.composite
+def faults(
+    draw: st.DrawFn, steps: Sequence[str], *, most: int = 3, keep_outcome: bool = False
+) -> tuple[Injection, ...]:
+    """A script of up to `most` faults around a flow with these steps, of the kinds of docs/faults.md.
+
+    Each is over by itself after some seconds. `keep_outcome`: only kinds that may not change how the flow ends, as
+    long as no deadline of it looks at the clock.
+    """
+    kinds = [kind for kind in KINDS if kind.keeps_outcome or not keep_outcome]
+    script = []
+    for _ in range(draw(st.integers(0, most))):
+        kind = draw(st.sampled_from(kinds))
+        script.append(Injection(draw(points()), kind.draw(draw(st.randoms(use_true_random=False)), steps)))
+    return tuple(script)

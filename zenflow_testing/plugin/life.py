@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 from zenflow_core.names import resource_name
@@ -15,6 +16,7 @@ from zenflow_testing.cases.journal import Decided
 from zenflow_testing.cases.playing import NAMESPACE
 from zenflow_testing.cases.runner import Run
 from zenflow_testing.demands import demands_of
+from zenflow_testing.faults.script import Injection
 from zenflow_testing.outcomes import Outcomes
 from zenflow_testing.plugin.loading import Loaded
 from zenflow_testing.world import World
@@ -131,6 +133,15 @@ class Life(Run):
         for each in self.stage.spread(event):
             everyone = self._let(each)
             self.settle(everyone=everyone)
+
+    def lie_in_wait(self, script: Iterable[Injection]) -> None:
+        """Let these faults strike at their points. Before the flow is created."""
+        for number, each in enumerate(script):
+            event, path = each.event, f"faults[{number}]"
+            if event.after is None:
+                self.triggers.follow(event.at, event, path)
+            elif not self.triggers.arm(event, path):
+                self._all(event, path)
 
     def go_on(self, until: float | None) -> None:
         """Time passes: up to `until`, or (None) until the flow is over or nothing can move it any more."""

@@ -19,6 +19,7 @@ from zenflow_testing.cases.history import FlowAnnotated, read_event
 from zenflow_testing.cases.reading import Reader
 from zenflow_testing.cases.report import result_lines
 from zenflow_testing.cases.result import Failure, Result
+from zenflow_testing.faults.script import Injection
 from zenflow_testing.outcomes import Outcomes, ScriptedOutcomes
 from zenflow_testing.plugin.life import Life
 from zenflow_testing.plugin.loading import InvalidFlow, Loaded, load, outcomes_of, told
@@ -62,6 +63,18 @@ class FlowUnderTest:
         scripted = outcomes_of(self._loaded.plan, {"steps": {step: list(attempts)}}, ())
         assert isinstance(scripted, ScriptedOutcomes), "a dict is a script"
         self._endings.steps[step] = scripted.script.steps[step]
+        return self
+
+    def faults(self, *script: Injection) -> FlowUnderTest:
+        """What goes wrong, and where: `flow.faults(Injection(AfterRequest(3), OperatorCrash(at=0, restart=5.0)))`.
+
+        A fault is an event of the case format, and strikes at a second or after so many requests, changes or
+        decisions (`zenflow_testing.faults`); `zenflow_testing.strategies.faults` draws such scripts. Before the first
+        `run`, `advance` or `expect`.
+        """
+        if self._life_ is not None:
+            raise InvalidFlow("the flow runs already\n  fix: say what goes wrong before run, advance and expect")
+        self._life.lie_in_wait(script)
         return self
 
     # --- what happens ------------------------------------------------------------------------------------------------
