@@ -235,6 +235,7 @@ def figures(folder: Path) -> dict[str, Callable[[], Any]]:
         "core-1000": lambda: alone("core-1000"),
         "core-10000": lambda: alone("core-10000"),
         "lives": lambda: lives(),
+        "lives-faulty": lambda: lives("--faulty"),
         "lives-served": lambda: lives("--served"),
     }
 
