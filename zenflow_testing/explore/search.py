@@ -111,16 +111,18 @@ class Budget:
 
 @define
 class _Checks:
-    """A watcher that holds each decision against the laws, remembers what was broken, and measures what it costs."""
+    """A watcher that holds each decision against the laws, remembers what was broken, and may measure what it costs."""
 
-    measure: Measure = field(factory=Measure)
+    measure: Measure | None
+    """None: the life suffers faults, of which static bounds know nothing."""
     laws: LawCheck = field(factory=LawCheck)
     broken: LawViolated | None = None
 
     def __call__(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         try:
             self.laws(flow, observed, now, decision)
-            self.measure(flow, observed, now, decision)
+            if self.measure is not None:
+                self.measure(flow, observed, now, decision)
         except LawViolated as broken:
             self.broken = broken
             raise
@@ -173,7 +175,7 @@ class Search:
     def _live(self, variant: Variant, faults: tuple[SingleFault, ...]) -> tuple[Life, Violation | None]:
         if self._progress is not None:
             self._progress(self.done.lives, describe(variant, faults))
-        checks = _Checks()
+        checks = _Checks(None if faults else Measure())
         script = [each for fault in faults for each in fault.script]
         life = play(self._subject, variant.outcomes, script, watcher=checks, laws=False)
         self.done.lives += 1
@@ -184,11 +186,11 @@ class Search:
         if life.failures:
             first = life.failures[0]
             return life, Violation(first.expected, first.found, first.at)
-        return life, self._exceeded_bound(life, checks.measure, faults) or self._broken_property(life)
+        return life, self._exceeded_bound(life, checks.measure) or self._broken_property(life)
 
-    def _exceeded_bound(self, life: Life, measure: Measure, faults: tuple[SingleFault, ...]) -> Violation | None:
+    def _exceeded_bound(self, life: Life, measure: Measure | None) -> Violation | None:
         """What the flow has cost beyond its static bounds. Under faults only Jobs: what fails is sent again."""
-        told: tuple[str, ...] = () if faults else exceeded(self._bounds, measure)
+        told: tuple[str, ...] = () if measure is None else exceeded(self._bounds, measure)
         jobs = sum(map(len, life.journal.jobs.values()))
         if jobs > self._bounds.jobs:
             told = (f"{jobs} Jobs were created, at most {self._bounds.jobs} were foretold",)
