@@ -69,6 +69,7 @@ def test_no_diagram_is_left_that_needs_a_program_from_the_network(source: Path) 
 FILES = {
     "README.md": "[docs](docs/a.md) [folder](examples/) [away](https://example.com/x.py)\n",
     "docs/a.md": "[`x`](../x.py#top) [R](../README.md#a) ![b](b.svg)\n\n```text\n[x](../x.py)\n```\n`[x](../x.py)`\n",
+    "docs/d.md": '```yaml problems title="a b.yaml"\na: 1\n```\n\n```sh posix\nls\n```\n\n```console\n$ ls\n```\n',
     "docs/b.svg": "<svg/>",
     "docs/c.md": "```mermaid\nflowchart LR\n```\n",
     "x.py": 'print("""```""")\n',
@@ -111,6 +112,11 @@ def test_what_is_code_is_left_as_it_is(planted: Path) -> None:
     assert page.endswith("```text\n[x](../x.py)\n```\n`[x](../x.py)`\n")
 
 
+def test_of_the_words_behind_a_language_the_title_stays(planted: Path) -> None:
+    text = (planted / "docs" / "d.md").read_text(encoding="utf-8")
+    assert text == '```yaml title="a b.yaml"\na: 1\n```\n\n```sh\nls\n```\n\n```console\n$ ls\n```\n'
+
+
 def test_a_shown_file_is_whole_whatever_is_in_it(planted: Path) -> None:
     shown = (planted / "x.py.md").read_text(encoding="utf-8")
     assert shown.endswith('# x.py\n\n````python\nprint("""```""")\n````\n')
@@ -124,7 +130,16 @@ def test_a_diagram_without_a_picture_is_shown_as_text(planted: Path) -> None:
 def test_only_what_is_linked_is_staged(planted: Path) -> None:
     staged = {path.relative_to(planted).as_posix() for path in planted.rglob("*") if path.is_file()}
     assert staged == {
-        *("README.md", "docs/a.md", "docs/b.svg", "docs/c.md", "x.py.md", "examples/index.md", "examples/one.yaml.md"),
+        *(
+            "README.md",
+            "docs/a.md",
+            "docs/b.svg",
+            "docs/c.md",
+            "docs/d.md",
+            "x.py.md",
+            "examples/index.md",
+            "examples/one.yaml.md",
+        ),
     }
 
 
@@ -158,7 +173,8 @@ GOOD = '<h1 id="a">A</h1><p>text</p><a href="https://example.com">x</a><link rel
         pytest.param(
             '<a href="other/#b">x</a>', "index.html: links other/#b, but that page has no such anchor", id="elsewhere"
         ),
-        pytest.param("<p>[x](y.md)</p>", "index.html: Markdown that was not read: [x](y.md)", id="Markdown left over"),
+        pytest.param("<p>[x](y.md)</p>", "index.html: Markdown that was not read: [x](y.md)", id="a link left over"),
+        pytest.param("<p>```sh x</p>", "index.html: Markdown that was not read: ```sh x", id="a block left over"),
     ],
 )
 def test_what_is_wrong_with_a_page_is_found(html: str, problem: str, tmp_path: Path) -> None:

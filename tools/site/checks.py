@@ -95,7 +95,9 @@ def problems(site: Path) -> Iterator[str]:
                 anchor = unquote(parts.fragment)
                 if anchor not in pages[goal.resolve()].ids and not anchor.startswith("__"):
                     yield f"{where}: links {target}, but that page has no such anchor"
-        yield from (f"{where}: Markdown that was not read: {text.strip()}" for text in page.prose if "](" in text)
+        for text in page.prose:
+            if "](" in text or "```" in text:
+                yield f"{where}: Markdown that was not read: {text.strip()}"
 
 
 def _goal(page: Path, target: str, site: Path) -> Path:

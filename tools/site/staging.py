@@ -5,6 +5,7 @@ So a link from one page to another is right in both. What differs:
 - a page links a file that is no page (a test, an example): it is copied as a page that shows it;
 - a page links a folder: it becomes a page that lists it;
 - the public names of a package are a page of their own, made from their docstrings by mkdocstrings;
+- of the words behind a block's language, which tell tests what to do, only the title stays;
 - a Mermaid diagram, which a browser could draw only with a program from the network, becomes the picture of it, if
   there is one, or stays the text that it is.
 """
@@ -37,6 +38,10 @@ _LINK: Final = r"!?\[(?P<text>(?:`[^`\n]*`|[^\]\[`])*)\]\((?P<target>[^()\s]+)\)
 _CODE_OR_LINK: Final = re.compile(f"{_LINK}|{_CODE}", re.MULTILINE | re.DOTALL)
 """A link whose text is code begins before that code, so it is found first."""
 _MERMAID: Final = re.compile(r"^```mermaid\n(?P<diagram>.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+_OPENING: Final = re.compile(r"^(?P<fence> *```+\w+)(?P<words> [^`\n]*)$", re.MULTILINE)
+_TITLE: Final = re.compile(r' title="[^"]*"')
+"""What the generator knows of the words behind a language; the others are for our tests."""
 
 
 def stage(target: Path, *, root: Path = ROOT, packages: tuple[str, ...] = PACKAGES) -> None:
@@ -80,7 +85,8 @@ def _page(path: Path, *, root: Path) -> str:
     if name in PICTURES:
         text = _MERMAID.sub(f"![The states of a step]({PICTURES[name]})\n", text)
     text = _MERMAID.sub(lambda found: f"```text\n{found['diagram']}```\n", text)
-    return _CODE_OR_LINK.sub(lambda found: _shown_link(found, path) if found["target"] else found[0], text)
+    text = _CODE_OR_LINK.sub(lambda found: _shown_link(found, path) if found["target"] else found[0], text)
+    return _OPENING.sub(lambda found: f"{found['fence']}{' '.join(_TITLE.findall(found['words']))}".rstrip(), text)
 
 
 def _shown_link(found: re.Match[str], page: Path) -> str:
