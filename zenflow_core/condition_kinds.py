@@ -52,10 +52,12 @@ def _kind_of_output(tokens: list[Token], index: int) -> ReadAs | None:
     if _text_at(tokens, after) in (".", "["):
         return None  # A member of the output; the output itself is no text or number.
     while _text_at(tokens, before) == "(" and _text_at(tokens, after) == ")":
-        if before > 0 and tokens[before - 1].kind == "name" and tokens[before - 1].text != "in":
-            return None  # The argument of a call.
+        if before > 0 and tokens[before - 1].kind == "name":
+            return None  # The argument of a call, or the list behind `in`.
         before, after = before - 1, after + 1
     left, right = _text_at(tokens, before), _text_at(tokens, after)
+    if left == "in":
+        return None  # The list; what follows is compared with whether something is in it.
     if right in _COMPARING or right in _ARITHMETIC:
         kind = _kind_on_the_right(tokens, after + 1)
         if kind is not None:
@@ -64,9 +66,10 @@ def _kind_of_output(tokens: list[Token], index: int) -> ReadAs | None:
         return _kind_on_the_right(tokens, after + 2)
     if left in _COMPARING or left in _ARITHMETIC:
         return _kind_on_the_left(tokens, before - 1)
-    if (before < 0 or left in _LOGICAL or left == "!") and (after >= len(tokens) or right in _LOGICAL or right == "?"):
-        return ReadAs.TRUTH
-    return None
+    if right == "in" or right in _COMPARING or right in _ARITHMETIC:
+        return None  # A key, or compared with what is of no plain kind itself.
+    alone = before < 0 and after >= len(tokens)
+    return ReadAs.TRUTH if alone or left in _LOGICAL or left == "!" or right in _LOGICAL or right == "?" else None
 
 
 def is_converted(tokens: list[Token], index: int) -> bool:

@@ -322,13 +322,41 @@ def test_evaluation(text: str, data: dict[str, Any], answer: bool) -> None:
         pytest.param("(1 + 2) == {}", "3", False, id="what it is behind brackets without a name"),
         pytest.param("parameters.env == {}", 8, True, id="a text behind a parameter"),
         pytest.param("true == {}", "true", True, id="a truth value behind true"),
+        pytest.param("{} == false", "false", True, id="against false"),
+        pytest.param("({}) == true", "true", True, id="in brackets against true"),
+        pytest.param("(({}) != 0)", "0", False, id="brackets in brackets"),
+        pytest.param("({} == 3)", "3", True, id="a comparison in brackets"),
+        pytest.param("3 == (({}))", "3", True, id="brackets on the right"),
+        pytest.param("true && {}", "true", True, id="one of two truth values"),
+        pytest.param("{} && [1].exists(x, x == 1)", "true", True, id="beside a list"),
+        pytest.param("({} && true) || false", "true", True, id="the first in brackets"),
+        pytest.param("false || (true && {})", "true", True, id="the last in brackets"),
+        pytest.param("!({})", "false", True, id="not"),
+        pytest.param("{} ? true : false", "true", True, id="what a choice depends on"),
+        pytest.param("true && {} == steps.build.outputs.parameters.s", 7, True, id="a comparison beside a truth value"),
+        pytest.param("'a' == {}[0]", ["a"], True, id="an item is what was recorded"),
+        pytest.param("'x' == {}.a", {"a": "x"}, True, id="and so is a member"),
+        pytest.param("'a' in {} == true", ["a"], True, id="a list that something is in"),
+        pytest.param("'a' in ({}) && true", ["a"], True, id="in brackets, too"),
+        pytest.param("'a' in {} && true", ["a"], True, id="beside a truth value, too"),
+        pytest.param("{} > 0.5", "0.75", True, id="a text that reads as a fraction"),
+        pytest.param("{} < 0.5", f"0.{'1' * 398}", True, id="of 400 digits"),
+        pytest.param("{} == -9007199254740993", -9007199254740992, False, id="no digit is lost below zero"),
+        pytest.param("{} > 3", 2**64, True, id="just beyond 64 bits"),
+        pytest.param("{} < 3", -(2**63) - 1, True, id="just below them"),
+        pytest.param("{} < 1e300", 10**30, True, id="beyond 64 bits it is the nearest fraction"),
+        pytest.param("{} > 1e308", 2**1023, True, id="from there on it is more than any"),
+        pytest.param("{} == flow.name", 8, True, id="against a name: text"),
+        pytest.param("{} == flow.labels.team", 8, True, id="against a label: text"),
+        pytest.param("{} == flow.labels", {"team": "8"}, True, id="against all labels: what was recorded"),
         pytest.param("{} == null", None, True, id="against null"),
         pytest.param("{} == steps.build.outputs.parameters.s", 7, True, id="against itself"),
     ],
 )
 def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: Any, answer: bool) -> None:
     when = parsed(comparison.format("steps.build.outputs.parameters.s"))
-    assert evaluate(when, {**output("s", value), "parameters": {"env": "8"}}) is answer
+    data = {**output("s", value), "parameters": {"env": "8"}, "flow": {"name": "8", "labels": {"team": "8"}}}
+    assert evaluate(when, data) is answer
 
 
 @pytest.mark.parametrize(
@@ -339,6 +367,9 @@ def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: A
         ),
         pytest.param(
             "steps.build.outputs.parameters.n > 3", output("n", True), "is not a number: true", id="true is none"
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.n < 3", output("n", f"0.{'1' * 399}"), "is not a number: 0.1", id="too long"
         ),
         pytest.param(
             "steps.build.outputs.parameters.n > 3", output("n", [1]), "is not a number: [1]", id="a list is none"
@@ -426,6 +457,8 @@ def test_the_dearest_evaluations_are_bounded(text: str, value: str) -> None:
         pytest.param(
             "steps.build.outputs.parameters.n > int(parameters.env)", {("build", "n")}, id="with a converted one"
         ),
+        pytest.param("int(steps.build.outputs.parameters.n) > 3", {("build", "n")}, id="converted to an integer"),
+        pytest.param("uint(steps.build.outputs.parameters.n) > 3u", {("build", "n")}, id="without a sign"),
         pytest.param("steps.build.outputs.parameters.n in [1, 2]", {("build", "n")}, id="one of some"),
         pytest.param(
             "steps.build.outputs.parameters.n > 3 && steps.a.outputs.parameters.n < 1",
