@@ -178,21 +178,25 @@ def _zip_name(entry: Entry) -> str:
 
 
 class _Sink(io.RawIOBase):
-    """What a ZipFile writes to: it cannot seek, and its bytes are taken away as they come."""
+    """What a ZipFile writes to: it cannot seek, and its bytes are taken away as they come.
+
+    They are held in one piece: the list of all entries comes at the end in 200,000 writes of a few bytes, which would
+    be four times as large one by one.
+    """
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._held = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override] # ZipFile writes bytes, which is narrower
-        self._held.append(bytes(data))
+        self._held += data
         return len(data)
 
     def taken(self) -> Iterator[bytes]:
         if self._held:
-            held, self._held = b"".join(self._held), []
+            held, self._held = bytes(self._held), bytearray()
             yield held
 
 
