@@ -69,7 +69,7 @@ def conditions_of(view: FlowView, *, phase: FlowPhase, failed_step: str, tolerat
     `failed_step` names the step that failed the flow, `tolerated` counts failed steps with continueOnFailure.
     """
     record = view.record
-    told: dict[str, _Said] = {}
+    told: dict[str, _Said]
     match phase:
         case FlowPhase.SUCCEEDED:
             message = f"failed steps with continueOnFailure: {tolerated}" if tolerated else ""

@@ -25,7 +25,7 @@ def record_status(before: FlowState, after: FlowState, rows: Collection[int]) ->
         return RecordStatus((Operation("add", "/status", full_status(after)),))
     # Not compared: the stored one may be an older version's.
     operations = [Operation("add", "/status/decidedBy", DECIDED_BY)]
-    if before.record is not after.record or before.plan is not plan:
+    if before.record is not after.record:
         old, new = write_flow(before.record), write_flow(after.record)
         operations += [Operation("add", f"/status/{key}", value) for key, value in new.items() if old.get(key) != value]
         operations += [Operation("remove", f"/status/{key}") for key in old if key not in new]

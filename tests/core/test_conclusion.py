@@ -11,10 +11,12 @@ from attrs import evolve
 from tests.core.builders import Life, asks, at, claim, compiled, job, manual, refused, step
 from zenflow_core import reasons as r
 from zenflow_core.actions import DeleteFlow, RecordStatus
+from zenflow_core.artifact_store import STORE
 from zenflow_core.decision import Decision, ReadInput
 from zenflow_core.observation import Observed, Origin, Present, Seen, Sibling
 from zenflow_core.plan import ConfigMapKey, refused_plan
-from zenflow_core.reconcile import advance, reconcile
+from zenflow_core.reconcile import advance, decode, reconcile
+from zenflow_core.settings import Settings
 from zenflow_core.spec import StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord
 
@@ -172,6 +174,7 @@ def test_a_spec_that_was_edited_is_said_and_taken_back() -> None:
     life.look("10:00:00")
     life.look("10:00:10", plan=compiled(step("build"), step("more")))
     assert says(life, "SpecChanged").status
+    assert says(life, "SpecChanged").message.startswith("steps, finally, templates, parameters or resourceTemplates")
     life.look("10:00:20", plan=plan)
     assert not says(life, "SpecChanged").status
 
@@ -201,7 +204,8 @@ def over(*, refused_at: str | None = None) -> Life:
 
 
 def test_a_finished_flow_notes_a_new_generation() -> None:
-    assert "/status/observedGeneration" in written(seen_anew(over(), "10:00:50", generation=2))
+    noted = written(seen_anew(over(), "10:00:50", generation=2))
+    assert noted == ["/status/decidedBy", "/status/observedGeneration"], "and nothing that has not changed"
 
 
 def test_a_finished_flow_whose_status_was_refused_writes_nothing_more() -> None:
@@ -222,6 +226,15 @@ def too_large() -> Life:
 
 def test_a_status_without_rows_can_still_be_written() -> None:
     assert "/status/observedGeneration" in written(seen_anew(too_large(), "10:00:10", generation=2))
+
+
+def test_the_steps_of_a_status_without_rows_ended_with_the_flow() -> None:
+    life = too_large()
+    state = decode(life.plan, life.seen, life.status)
+    assert state.flow == life.seen
+    assert [(record.finished_at, record.cause) for record in state.records] == [
+        (at("10:00:05"), r.FlowEnded(at("10:00:05"), "StatusTooLarge"))
+    ] * 2
 
 
 def test_a_row_is_no_reason_to_write_a_status_without_rows() -> None:
@@ -259,6 +272,14 @@ def test_rows_that_do_not_fit_are_written_anew_with_the_next_write() -> None:
 
 
 # --- what is read, and remembered ------------------------------------------------------------------------------------
+
+
+def test_a_flow_that_starts_once_its_store_was_read_makes_its_objects() -> None:
+    plan = compiled(step("build", outputs={"artifacts": [{"name": "app", "path": "/out/app"}]}), **VOLUMES)
+    life = Life(evolve(plan, settings=Settings("zenflow:1", namespace_stores=True)))
+    assert life.look("10:00:00").reads == (ReadInput(STORE),)
+    starts = life.look("10:00:01", inputs={STORE: Present("s3: {bucket: b, key: flows/}")})
+    assert asks(starts) == ["record", "create claim"]
 
 
 def test_every_step_asks_for_its_own_inputs() -> None:

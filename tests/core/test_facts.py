@@ -151,6 +151,10 @@ def test_a_hold_of_another_version_is_carried_along(data: dict[str, Any]) -> Non
     assert write_fact(found) == data
 
 
+def test_a_hold_without_a_reason_is_one_of_another_version() -> None:
+    assert read_hold({"step": "build"}, HOLDS) == r.UnknownHold("", {"step": "build"})
+
+
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=4))
 def test_reading_never_raises(data: dict[str, Any]) -> None:
     for name in CAUSES:
@@ -167,6 +171,7 @@ def test_a_failure_that_is_not_known_is_an_error_for_whoever_asks_for_one() -> N
 def test_a_row_with_a_failure_of_another_version_can_still_be_read() -> None:
     evicted = {"reason": "Evicted", "message": "node n1", "at": "2030-01-01T09:00:00Z"}
     assert recall_failure(evicted, at=NOW) == r.JobFailed(NOW, "Evicted", "node n1")
+    assert recall_failure({}, at=NOW) == r.JobFailed(NOW, "", "")
     known = {"reason": "JobLost", "at": "2030-01-01T09:00:00Z"}
     assert recall_failure(known, at=NOW) == r.JobLost(at("09:00:00"))
 
