@@ -35,6 +35,7 @@ from zenflow_core.condition_names import (
     PhaseOf,
     Place,
     ReadAs,
+    Reference,
     Token,
     canonical,
     shorten,
@@ -313,13 +314,21 @@ def _say(message: str, column: int) -> ExpressionProblem:
 
 
 def _say_type(name: str, tokens: list[Token]) -> ExpressionProblem:
-    first = next((token.reference for token in tokens if token.reference is not None), None)
-    example = spell(first) if first is not None and not isinstance(first, FlowField) else "steps.build.phase"
-    literal = "3" if name in ("INT", "UINT", "DOUBLE") else '"Succeeded"' if isinstance(first, PhaseOf) else '"..."'
     return ExpressionProblem(
         f"gives a value of type {name.lower()}, but a condition must be true or false",
-        f"compare it, for example: {example} == {literal}",
+        f"compare it, for example: {_comparison(next((t.reference for t in tokens if t.reference is not None), None))}",
     )
+
+
+def _comparison(first: Reference | None) -> str:
+    """A comparison that is accepted, of what the condition reads first if any text may be compared with that."""
+    match first:
+        case PhaseOf():
+            return f'{spell(first)} == "Succeeded"'
+        case OutputOf() | ParameterOf():
+            return f'{spell(first)} == "..."'
+        case _:
+            return 'steps.build.phase == "Succeeded"'
 
 
 def reads_of(when: When) -> Reads:

@@ -215,6 +215,66 @@ def test_refused_with_what_to_write(text: str, what: str, fix: str, column: int 
     assert problem.column == column
 
 
+PHASES = "Pending, PendingApproval, Running, Succeeded, Failed, Skipped"
+NO_TEXT = f"compare it with one of: {PHASES}"
+
+
+@pytest.mark.parametrize(
+    ("other", "what", "fix"),
+    [
+        pytest.param("3", "with 3, but a phase is a text", NO_TEXT, id="a number"),
+        pytest.param("true", "with true, but a phase is a text", NO_TEXT, id="true"),
+        pytest.param("false", "with false, but a phase is a text", NO_TEXT, id="false"),
+        pytest.param("null", "with null, but a phase is a text", NO_TEXT, id="null"),
+        pytest.param("'FAILED'", "with 'FAILED', which no phase is", "did you mean 'Failed'?", id="in capitals"),
+        pytest.param("'nonsense'", "with 'nonsense', which no phase is", NO_TEXT, id="nonsense"),
+    ],
+)
+def test_what_no_phase_is_compared_with(other: str, what: str, fix: str) -> None:
+    told = ExpressionProblem(f"compares steps.build.phase {what}", fix, 22)
+    assert refused(f"steps.build.phase == {other}") == (told,)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("parameters.env", id="what is not known yet"),
+        pytest.param("r'x'", id="a raw text, which is not looked into"),
+        pytest.param("'Fail\\u0065d'", id="a text with an escape, which is not, either"),
+    ],
+)
+def test_what_a_phase_may_be_compared_with(other: str) -> None:
+    assert isinstance(parsed(f"steps.build.phase == {other}"), Condition)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "comparison"),
+    [
+        pytest.param("steps.a.phase", "string", 'steps.a.phase == "Succeeded"', id="a phase"),
+        pytest.param("size(steps.a.phase)", "int", 'steps.a.phase == "Succeeded"', id="its length"),
+        pytest.param("parameters.env", "string", 'parameters.env == "..."', id="a parameter"),
+        pytest.param("uint(parameters.env)", "uint", 'parameters.env == "..."', id="what is made of it"),
+        pytest.param("flow.name", "string", 'steps.build.phase == "Succeeded"', id="what says nothing of the steps"),
+        pytest.param("double('3')", "double", 'steps.build.phase == "Succeeded"', id="what reads nothing"),
+        pytest.param(
+            "string(steps.a.outputs.parameters.n)",
+            "string",
+            'steps.a.outputs.parameters.n == "..."',
+            id="an output",
+        ),
+    ],
+)
+def test_a_comparison_that_is_advised_is_accepted(text: str, kind: str, comparison: str) -> None:
+    what = f"gives a value of type {kind}, but a condition must be true or false"
+    assert refused(text) == (ExpressionProblem(what, f"compare it, for example: {comparison}"),)
+    assert isinstance(parsed(comparison), Condition)
+
+
+def test_a_number_that_only_a_property_reads_makes_an_output_one() -> None:
+    text = "steps.build.outputs.parameters.n == steps.build.attempts"
+    assert number_compared(parsed(text, where=Place.PROPERTY)) == {("build", "n")}
+
+
 @pytest.mark.parametrize(
     ("action", "instead"),
     [
@@ -349,6 +409,10 @@ def test_evaluation(text: str, data: dict[str, Any], answer: bool) -> None:
         pytest.param("{} == flow.name", 8, True, id="against a name: text"),
         pytest.param("{} == flow.labels.team", 8, True, id="against a label: text"),
         pytest.param("{} == flow.labels", {"team": "8"}, True, id="against all labels: what was recorded"),
+        pytest.param("3 == ({})", "3", True, id="one bracket on the right"),
+        pytest.param("true && {} in {{'a': 1}}", "a", True, id="a key beside a truth value"),
+        pytest.param("[{}] == [3]", 3, True, id="within a list it is what was recorded"),
+        pytest.param("int(-1) == {}", "-1", True, id="a number behind a conversion of a negative one"),
         pytest.param("{} == null", None, True, id="against null"),
         pytest.param("{} == steps.build.outputs.parameters.s", 7, True, id="against itself"),
     ],
@@ -384,7 +448,19 @@ def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: A
         pytest.param("flow.labels.nope != 'x'", FLOW, "Key not found", id="a label that is not there"),
         pytest.param("flow.name != 'x'", {}, "flow.name", id="a flow that was not given"),
         pytest.param("int(parameters.env) != 3", FLOW, "int", id="a parameter that is no number"),
-        pytest.param("1 / 0 == 1", {}, "divide by zero", id="division by zero"),
+        pytest.param("1 / 0 == 1", {}, "1 / 0 == 1: divide by zero", id="division by zero"),
+        pytest.param(
+            "false ? true : steps.build.outputs.parameters.s",
+            output("s", "true"),
+            "gives a value of type string, not true or false",
+            id="a text that a choice comes to",
+        ),
+        pytest.param(
+            "steps.build.outputs.parameters.n > 3 && steps.build.outputs.parameters.s > 3",
+            {"steps": {"build": {"phase": "Failed", "outputs": {"parameters": {"n": "a", "s": [1]}}}}},
+            "is not a number: a; output 's' of step 'build' is not a number: [1]",
+            id="two that are no numbers",
+        ),
         pytest.param("flow.name.matches('(')", FLOW, "regular expression", id="a broken regular expression"),
         pytest.param("[1, 'a'].exists(x, x > 'a')", {}, "", id="kinds that do not compare"),
         pytest.param("dyn(flow.name)", FLOW, "type string", id="a value that turns out to be no truth value"),

@@ -60,6 +60,12 @@ def disruption(action: str) -> dict[str, Any]:
         pytest.param([exits(FAIL_JOB, IN, 0)], pod(), None, id="only 0 under In never matches at all"),
         pytest.param([exits(FAIL_JOB, NOT_IN, 0)], pod(), [rule("FailJob", "NotIn", [0])], id="0 under NotIn stays"),
         pytest.param(
+            [exits(FAIL_JOB, NOT_IN, *range(255))],
+            pod(),
+            [rule("FailJob", "NotIn", list(range(255)))],
+            id="255 values fit",
+        ),
+        pytest.param(
             [exits(FAIL_JOB, NOT_IN, *range(256))],
             pod(),
             [rule("FailJob", "NotIn", list(range(1, 256)))],
@@ -162,6 +168,12 @@ def test_the_policy_in_a_template(
 ) -> None:
     found = adapt(PodFailurePolicy(tuple(rules)), pod_spec, {})
     assert found == (None if adapted is None else {"rules": adapted})
+
+
+def test_what_is_no_container_has_no_name() -> None:
+    odd = {"restartPolicy": "Never", "containers": [{"name": "main"}, {"image": "i"}, "x"]}
+    policy = PodFailurePolicy((exits(FAIL_JOB, IN, 1, container="main"),))
+    assert adapt(policy, odd, {}) == {"rules": [rule("FailJob", "In", [1], "main")]}
 
 
 POLICY = PodFailurePolicy((exits(FAIL_JOB, IN, 1),))
