@@ -192,6 +192,8 @@ class FlowSeen:
     generation: int = 1
     group: str = ""
     """Flows of one namespace with equal groups compete (concurrencyPolicy)."""
+    orphans_jobs: bool = False
+    """It is being deleted, and its Jobs are to live on (`kubectl delete --cascade=orphan`)."""
 
 
 @frozen

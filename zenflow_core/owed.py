@@ -76,6 +76,8 @@ def ensured_resources(flow: FlowView) -> tuple[CreateClaim | CreateConfigMap, ..
 
 def released(view: StepView) -> tuple[DeleteJob, ...]:
     """Jobs to delete: live ones that the record does not call for, and finished ones whose own TTL is over."""
+    if view.flow.seen.orphans_jobs:
+        return ()
     record = view.record
     wanted = record.attempt if record.phase is StepPhase.RUNNING else None
     return tuple(

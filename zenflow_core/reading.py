@@ -49,6 +49,9 @@ TERMINATION_MESSAGE_BYTES: Final = 4096
 
 _POD_MESSAGE_BYTES: Final = 12 * 1024
 
+ORPHANING: Final = "orphan"
+"""The finalizer with which the garbage collector is to let the dependents of an object live."""
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ACTIVE_POD_PHASES: Final = frozenset({"Pending", "Running", "Unknown"})
 
@@ -150,6 +153,7 @@ def read_flow_seen(flow: Mapping[str, Any]) -> FlowSeen:
         labels=metadata.get("labels") or _NOTHING,
         annotations=metadata.get("annotations") or _NOTHING,
         deleting_since=None if deletion is None else instant(deletion),
+        orphans_jobs=deletion is not None and ORPHANING in (metadata.get("finalizers") or ()),
         generation=metadata.get("generation") or 1,
         group=group_of(flow),
     )

@@ -29,6 +29,9 @@ NEVER_SECONDS = 2**31 - 1
 ORPHAN_DELAY = timedelta(seconds=1)
 """How long after its last owner a dependent goes."""
 
+ORPHANING_DELAY = timedelta(0)
+"""How long an owner that is deleted with the policy Orphan is still there, and its dependents its own."""
+
 
 @frozen
 class _Key:
@@ -43,9 +46,16 @@ class GarbageCollector:
     Attach it before anything is created. `next_due` says when it wants to act, `run_due` lets it.
     """
 
-    def __init__(self, cluster: Cluster, *, orphan_delay: timedelta = ORPHAN_DELAY) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        orphan_delay: timedelta = ORPHAN_DELAY,
+        orphaning_delay: timedelta = ORPHANING_DELAY,
+    ) -> None:
         self._cluster = cluster
         self._orphan_delay = orphan_delay
+        self._orphaning_delay = orphaning_delay
         self._keys: dict[str, _Key] = {}
         self._owners: dict[str, tuple[str, ...]] = {}
         # Dicts as ordered sets: what is deleted first must not depend on the hash seed.
@@ -129,7 +139,7 @@ class GarbageCollector:
         if FOREGROUND in finalizers:
             self._schedule(event.at, self._delete_dependents, uid)
         if ORPHAN in finalizers:
-            self._schedule(event.at, self._orphan_dependents, uid)
+            self._schedule(event.at + self._orphaning_delay, self._orphan_dependents, uid)
         held = self._cluster.held_until(event.kind, event.namespace, event.name)
         if held is not None:
             self._schedule(held, self._release, uid)

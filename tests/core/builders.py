@@ -187,6 +187,7 @@ class Around:
     suspend: bool = False
     shutdown: Shutdown | None = None
     deleting: str | None = None
+    orphaning: bool = False
     notes: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
     parameters: Mapping[str, str] = field(factory=dict)
@@ -240,6 +241,7 @@ class Around:
                 labels=self.labels,
                 annotations=self.notes,
                 deleting_since=maybe(self.deleting),
+                orphans_jobs=self.orphaning,
             ),
             record=FlowRecord(
                 started_at=maybe(self.started),

@@ -225,6 +225,7 @@ observations = st.builds(
         deleting_since=st.none() | instants,
         generation=counts,
         group=texts,
+        orphans_jobs=st.booleans(),
     ),
 )
 

@@ -89,8 +89,8 @@ def delete(attempt: int) -> DeleteJob:
     return DeleteJob(BUILD, attempt, "nightly-build", f"uid-{attempt}")
 
 
-def over(*seen: Any) -> StepView:
-    return view(ended(StepPhase.FAILED), now="10:01:00", seen=seen)
+def over(*seen: Any, around: Around | None = None) -> StepView:
+    return view(ended(StepPhase.FAILED), now="10:01:00", seen=seen, around=around)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,10 @@ def over(*seen: Any) -> StepView:
             id="a failed attempt's Job is kept as long as the step runs",
         ),
         pytest.param(over(gone(1, "10:00:00"), refused(2)), (), id="what is not there is not deleted"),
+        pytest.param(over(job(), around=Around(deleting="10:00:29")), (delete(1),), id="nor kept by one that is going"),
+        pytest.param(
+            over(job(), around=Around(deleting="10:00:29", orphaning=True)), (), id="unless its Jobs are to outlive it"
+        ),
     ],
 )
 def test_what_is_released(shown: StepView, then: tuple[DeleteJob, ...]) -> None:

@@ -262,6 +262,22 @@ def test_a_flow_is_seen() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("finalizers", "then"),
+    [
+        pytest.param(["orphan"], True, id="its Jobs are to live on"),
+        pytest.param(["foregroundDeletion"], False, id="its Jobs go first"),
+        pytest.param(["example.com/audit"], False, id="somebody else holds it"),
+        pytest.param([], False, id="nobody holds it"),
+    ],
+)
+@pytest.mark.parametrize("going", [True, False])
+def test_a_flow_that_is_deleted_may_leave_its_jobs(finalizers: list[str], then: bool, going: bool) -> None:
+    metadata: dict[str, Any] = {"name": "a", "namespace": "b", "uid": "c", "creationTimestamp": stamp("09:00:00")}
+    metadata |= {"finalizers": finalizers} | ({"deletionTimestamp": stamp("09:30:00")} if going else {})
+    assert read_flow_seen({"metadata": metadata}).orphans_jobs is (then and going)
+
+
 def test_a_flow_that_was_never_stored_is_told() -> None:
     with pytest.raises(ValueError, match=r"metadata\.uid: is missing"):
         read_flow_seen({"metadata": {"name": "nightly", "namespace": "ci"}})

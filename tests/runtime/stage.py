@@ -60,11 +60,12 @@ class Stage:
         runs: Mapping[str, Sequence[ScriptedEnding]] | None = None,
         approvals: Mapping[str, ScriptedApproval | None] | None = None,
         sync_delay: float = 0,
+        orphaning_delay: float = 0,
         start: datetime = EPOCH,
     ) -> None:
         self.clock = LoopClock(start)
         self.cluster = Cluster(self.clock)
-        self.garbage = GarbageCollector(self.cluster)
+        self.garbage = GarbageCollector(self.cluster, orphaning_delay=timedelta(seconds=orphaning_delay))
         script = Script(steps={k: tuple(v) for k, v in (runs or {}).items()}, approvals=approvals or {}, suspended={})
         demands = {k: v for m in manifests if (plan := _plan(m)) is not None for k, v in demands_of(plan).items()}
         self.world = World(

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.defects.lives import HANGS, fails, flow, manual, retried, seconds, step, succeeds, template
-from tests.runtime.stage import Stage, going_on, play, settings
+from tests.runtime.stage import NAMESPACE, Stage, going_on, play, settings
 from zenflow_core.settings import Settings as FlowSettings
 from zenflow_runtime.events import EventMode
 from zenflow_testing.transport import Fault
@@ -99,6 +99,21 @@ def test_a_person_approves_and_the_flow_goes_on(backend: str) -> None:
             on.annotate("approved.workflow.kube-zen.io/ok", "true")
             await on.until(on.over)
             assert on.phases() == {"build": "Succeeded", "ok": "Succeeded", "deploy": "Succeeded"}
+
+    play(scene, backend)
+
+
+def test_jobs_that_are_to_outlive_their_flow_do_though_the_operator_sees_it_go(backend: str) -> None:
+    async def scene() -> None:
+        stage = Stage(flow(step("a")), runs={"a": [HANGS]}, orphaning_delay=30)
+        async with going_on(stage) as on, on.operator():
+            await on.until(lambda: on.jobs() == ["flow-a"])
+            on.cluster.delete("JobFlow", NAMESPACE, "flow", propagation="Orphan")
+            await anyio.sleep(10)
+            assert on.reasons() == {"a": "FlowEnded"}, "it has been looked at"
+            await on.until(lambda: not on.all("JobFlow"))
+            assert on.jobs() == ["flow-a"]
+            assert on.count("delete", "jobs") == 0
 
     play(scene, backend)
 
