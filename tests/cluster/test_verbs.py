@@ -40,11 +40,19 @@ def test_the_life_of_a_flow_by_its_verbs(
         assert "Traceback" not in ran.stderr
         return ran.stdout
 
+    def offered(*words: str) -> list[str]:
+        *answers, last = zenflow(plane, "__complete", *words).stdout.splitlines()
+        assert last == ":4"
+        return answers
+
     assert verb("run", str(file), "-o", "name") == "jobflow.workflow.kube-zen.io/story\n"
     verb("run", str(file), code=5)
     verb("wait", "story", "--for", "approval", "--timeout", "60s")
     assert "needs an approval: gate" in verb("list")
     assert "◌ gate" in verb("get", "@latest")
+    assert offered("get", "-n", namespace, "sto") == ["story"]
+    assert offered("approve", "-n", namespace, "story", "") == ["gate"]
+    assert namespace in offered("list", "-n", namespace[:4])
     assert "AwaitsApproval" in verb("explain", "story", "ship")
     assert verb("approve", "story").startswith("approved gate of story as ")
     said = verb("watch", "story", code=1)

@@ -19,13 +19,16 @@ from zenflow_runtime.cli.arguments import LATEST
 from zenflow_runtime.cli.kubeconfig import Trouble, contexts_of, find_config
 from zenflow_runtime.cli.where import Where
 from zenflow_runtime.failures import REQUEST_ERRORS
-from zenflow_runtime.kube import FLOW, ONLY_METADATA, Object
+from zenflow_runtime.kube import FLOW, Object
 
 SECONDS: Final = 2.0
 """How long TAB may take, with a login that the kubeconfig asks for."""
 
 AT_MOST: Final = 500
 """Names that are asked for: more than that nobody reads."""
+
+_ONLY_NAMES: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""A list whose objects come without spec and status, from a server that can."""
 
 _NAMESPACES: Final = "/api/v1/namespaces"
 
@@ -37,7 +40,7 @@ def flow_names(where: Where) -> tuple[str, ...]:
     """The flows of the namespace; of each the server sends its metadata only."""
 
     def names(ask: Ask, namespace: str) -> tuple[str, ...]:
-        return _named(ask(FLOW.path(namespace), accept=ONLY_METADATA, limit=AT_MOST))
+        return _named(ask(FLOW.path(namespace), accept=_ONLY_NAMES, limit=AT_MOST))
 
     return _within_reason(where, names)
 
@@ -54,7 +57,7 @@ def manual_step_names(where: Where, flow: str) -> tuple[str, ...]:
 
 def namespace_names(where: Where) -> tuple[str, ...]:
     """The cluster's namespaces; none for whoever may not list them."""
-    return _within_reason(where, lambda ask, _: _named(ask(_NAMESPACES, accept=ONLY_METADATA, limit=AT_MOST)))
+    return _within_reason(where, lambda ask, _: _named(ask(_NAMESPACES, accept=_ONLY_NAMES, limit=AT_MOST)))
 
 
 def context_names(where: Where) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ def _steps(where: Where, flow: str, wanted: Callable[[Mapping[str, Any]], bool])
     def names(ask: Ask, namespace: str) -> tuple[str, ...]:
         name = flow
         if flow == LATEST:
-            listed = ask(FLOW.path(namespace), accept=ONLY_METADATA, limit=AT_MOST)["items"]
+            listed = ask(FLOW.path(namespace), accept=_ONLY_NAMES, limit=AT_MOST)["items"]
             _, name = max((each["metadata"]["creationTimestamp"], each["metadata"]["name"]) for each in listed)
         spec = ask(FLOW.path(namespace, name)).get("spec") or {}
         steps = [each for part in ("steps", "finally") for each in spec.get(part) or ()]
