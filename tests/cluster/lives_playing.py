@@ -152,16 +152,18 @@ class LiveLife:
         return self._life.text()
 
     def _live_through(self) -> None:
+        if self._story.prepare is not None:
+            self._story.prepare(_Deeds(self._live, uid=""))  # type: ignore[arg-type]  # as below
         flow = {**self._story.flow, "metadata": {"name": self._story.flow["metadata"]["name"]}}
         made = self._live.create("JobFlow", flow, namespace=self._live.namespace)
         begun = time.monotonic()
         coming = sorted(self._story.happenings, key=lambda each: each.after)
-        deeds = _Deeds(self._live, made)
+        deeds = _Deeds(self._live, uid=made["metadata"]["uid"])
         while time.monotonic() < begun + LASTS_SECONDS:
             while coming and time.monotonic() >= begun + coming[0].after:
                 happening = coming.pop(0)
                 self._life.note(datetime.now(UTC), happening.what)
-                # A deed asks for what both clusters do: deletes and patches.
+                # A deed asks for what both clusters do: creates, deletes and patches.
                 happening.do(deeds)  # type: ignore[arg-type]  # `_Deeds` takes a Cluster's place
             self._do_due(made)
             if self._states and self._states[-1].record.completed_at and not self._states[-1].tally.live and not coming:
@@ -264,9 +266,13 @@ class LiveLife:
 class _Deeds:
     """What stories do to a cluster in memory, done to the real one: with its namespace and its uid in names."""
 
-    def __init__(self, live: LiveNamespace, flow: Object) -> None:
+    def __init__(self, live: LiveNamespace, *, uid: str) -> None:
         self._live = live
-        self._uid = flow["metadata"]["uid"][:8]
+        self._uid = uid[:8]
+
+    def create(self, kind: str, body: Object, *, namespace: str) -> Object:
+        assert namespace == "ci", "the stories' own"
+        return self._live.create(kind, body, namespace=self._live.namespace)
 
     def delete(self, kind: str, _namespace: str, name: str) -> Object:
         return self._live.delete(kind, self._live.namespace, self._named(name), propagation="Background")

@@ -161,7 +161,8 @@ def older_crd(tmp_path: Path) -> Path:
 def test_an_operator_waits_for_an_api_that_keeps_what_it_writes(
     plane: ControlPlane, older_crd: Path, tmp_path: Path
 ) -> None:
-    fix = "fix: an administrator runs: zenflow manifests --no-operator | kubectl apply --server-side --force-conflicts -f -"
+    command = "zenflow manifests --no-operator | kubectl apply --server-side --force-conflicts -f -"
+    fix = f"fix: an administrator runs: {command}"
     with (
         control_plane(plane.binary, tmp_path / "plane", jobflow_crd=older_crd) as other,
         administrator(other) as http,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.test_docs import blocks_and_prose
+from tests.docs.pages import blocks_and_prose
 
 ROOT = Path(__file__).parents[2]
 
