@@ -365,16 +365,16 @@ def evaluate(when: When, data: WhenData) -> bool | EvaluationFailed:
         # A failed evaluation does not raise: its value is a non-empty, hence true, text.
         if result.type() == boolean:
             return result.value() is True
-        reason = _explain(when, str(result.value()) if result.type().name() == "ERROR" else "", notes)
+        reason = _explain(str(result.value()) if result.type().name() == "ERROR" else "", notes)
         kind = result.type().name().lower()
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
-        reason, kind = _explain(when, str(error), notes), "error"
+        reason, kind = _explain(str(error), notes), "error"
     if not reason:
         reason = f"gives a value of type {kind}, not true or false"
     return EvaluationFailed(f"{shorten(when.source)}: {reason}"[:MESSAGE_CHARACTERS])
 
 
-def _explain(when: Condition, message: str, notes: list[str]) -> str:
+def _explain(message: str, notes: list[str]) -> str:
     """CEL's words for a failure, or ours where we know better."""
     if notes and "Key not found" in message:
         return "; ".join(notes)

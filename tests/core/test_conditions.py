@@ -120,6 +120,31 @@ def test_a_flow_that_was_ended_says_by_what() -> None:
     ]
 
 
+STORED = Condition("Ready", False, reason="FlowFailed", since=TEN, message="step build failed")
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason", "message"),
+    [
+        pytest.param((STORED,), "FlowFailed", "step build failed", id="what was said"),
+        pytest.param(
+            (evolve(STORED, type="Complete", message="not this"), STORED), "FlowFailed", "step build failed", id="of it"
+        ),
+        pytest.param((evolve(STORED, status=True),), "FlowFailed", "", id="it was ready"),
+        pytest.param((evolve(STORED, type="Stalled"),), "FlowFailed", "", id="of something else"),
+        pytest.param((), "FlowFailed", "", id="nothing was said"),
+    ],
+)
+def test_a_flow_that_failed_by_a_step_that_is_not_known_any_more(
+    stored: tuple[Condition, ...], reason: str, message: str
+) -> None:
+    view = flow("10:06:00")
+    view = evolve(view, record=evolve(view.record, conditions=stored))
+    found = conditions_of(view, phase=FlowPhase.FAILED, failed_step="", tolerated=0)
+    told = {c.type: (c.status, c.reason, c.message) for c in found}
+    assert (told["Ready"], told["Failed"]) == ((False, reason, message), (True, reason, message))
+
+
 @pytest.mark.parametrize("tolerated", [1, 2])
 def test_a_flow_that_succeeded_in_spite_of_failures_says_so(tolerated: int) -> None:
     first = said(flow("10:06:00"), FlowPhase.SUCCEEDED, tolerated=tolerated)[0]

@@ -8,9 +8,11 @@ from time import process_time
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from zenflow_core.condition_data import characters
 from zenflow_core.expressions import (
     Condition,
     Constant,
@@ -270,6 +272,32 @@ def test_a_comparison_that_is_advised_is_accepted(text: str, kind: str, comparis
     assert isinstance(parsed(comparison), Condition)
 
 
+@pytest.mark.parametrize(
+    ("attempts", "answer"),
+    [pytest.param({"attempts": 2}, True, id="as many as were made"), pytest.param({"attempts": 3}, False, id="more")],
+)
+def test_a_property_reads_attempts(attempts: dict[str, int], answer: bool) -> None:
+    data = {"steps": {"build": {"phase": "Running", **attempts}, "a": {"phase": "Pending"}}}
+    when = parsed("steps.build.attempts == 2 && steps.a.phase == 'Pending'", where=Place.PROPERTY)
+    assert evaluate(when, data) is answer
+
+
+def test_an_error_without_words_is_told_as_one() -> None:
+    class Full:
+        def eval(self, **_: Any) -> Any:
+            raise MemoryError
+
+    when = parsed("flow.name == 'a'")
+    assert isinstance(when, Condition)
+    assert evaluate(evolve(when, program=Full()), FLOW) == EvaluationFailed(
+        "flow.name == 'a': gives a value of type error, not true or false"
+    )
+
+
+def test_how_much_text_a_value_is() -> None:
+    assert characters({"ab": "cde", "f": ["gh", 1, None], "": {}}) == 2 + 3 + 1 + (1 + 2) + (1 + 1) + (1 + 1)
+
+
 def test_a_number_that_only_a_property_reads_makes_an_output_one() -> None:
     text = "steps.build.outputs.parameters.n == steps.build.attempts"
     assert number_compared(parsed(text, where=Place.PROPERTY)) == {("build", "n")}
@@ -445,6 +473,13 @@ def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: A
             "steps.build.outputs.parameters.n != 3", phases(build="Failed"), "has no output 'n'", id="no output"
         ),
         pytest.param("steps.build.phase != 'Failed'", {}, "phase of step 'build' is not known", id="no such row"),
+        pytest.param(
+            "steps.build.outputs.parameters.n != 3 && steps.a.outputs.parameters.n != 3",
+            {"steps": {"a": {"phase": "Failed"}}},
+            "'build' has no output 'n'; step 'a' has no output 'n'",
+            id="no row, and no output in another",
+        ),
+        pytest.param("parameters.env != 'x'", {}, "env", id="no parameters at all"),
         pytest.param("flow.labels.nope != 'x'", FLOW, "Key not found", id="a label that is not there"),
         pytest.param("flow.name != 'x'", {}, "flow.name", id="a flow that was not given"),
         pytest.param("int(parameters.env) != 3", FLOW, "int", id="a parameter that is no number"),
