@@ -120,15 +120,18 @@ def test_a_flow_that_was_ended_says_by_what() -> None:
     ]
 
 
-STORED = Condition("Ready", False, reason="FlowFailed", since=TEN, message="step build failed")
+STORED = Condition("Ready", False, reason="Stopped", since=TEN, message="spec.shutdown is Stop")
 
 
 @pytest.mark.parametrize(
     ("stored", "reason", "message"),
     [
-        pytest.param((STORED,), "FlowFailed", "step build failed", id="what was said"),
+        pytest.param((STORED,), "Stopped", "spec.shutdown is Stop", id="what was said"),
         pytest.param(
-            (evolve(STORED, type="Complete", message="not this"), STORED), "FlowFailed", "step build failed", id="of it"
+            (evolve(STORED, type="Complete", message=""), STORED),
+            "Stopped",
+            "spec.shutdown is Stop",
+            id="what was said of it",
         ),
         pytest.param((evolve(STORED, status=True),), "FlowFailed", "", id="it was ready"),
         pytest.param((evolve(STORED, type="Stalled"),), "FlowFailed", "", id="of something else"),

@@ -277,7 +277,7 @@ def test_a_comparison_that_is_advised_is_accepted(text: str, kind: str, comparis
     [pytest.param({"attempts": 2}, True, id="as many as were made"), pytest.param({"attempts": 3}, False, id="more")],
 )
 def test_a_property_reads_attempts(attempts: dict[str, int], answer: bool) -> None:
-    data = {"steps": {"build": {"phase": "Running", **attempts}, "a": {"phase": "Pending"}}}
+    data: dict[str, Any] = {"steps": {"build": {"phase": "Running", **attempts}, "a": {"phase": "Pending"}}}
     when = parsed("steps.build.attempts == 2 && steps.a.phase == 'Pending'", where=Place.PROPERTY)
     assert evaluate(when, data) is answer
 
