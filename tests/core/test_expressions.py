@@ -57,7 +57,7 @@ def output(name: str, value: Any) -> dict[str, Any]:
     return {"steps": {"build": {"phase": "Succeeded", "outputs": {"parameters": {name: value}}}}}
 
 
-FLOW = {
+FLOW: dict[str, dict[str, Any]] = {
     "parameters": {"env": "test", "disk-gb": "256"},
     "flow": {"name": "nightly", "namespace": "ci", "labels": {"team": "a", "x.io/y": "b"}, "annotations": {}},
 }
