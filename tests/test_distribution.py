@@ -14,6 +14,7 @@ from zenflow_core.version import VERSION
 SCRIPTS = {
     "zenflow": "zenflow_runtime.cli:main",
     "kubectl-zenflow": "zenflow_runtime.cli:main",
+    "kubectl_complete-zenflow": "zenflow_runtime.cli.completing:plugin",
     "zenflow-runtime": "zenflow_runtime.__main__:main",
 }
 
