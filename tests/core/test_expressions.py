@@ -186,6 +186,7 @@ def test_the_names_it_reads_are_told_once_and_in_order() -> None:
         pytest.param(
             "steps.build-image.phase == ", "no valid CEL", "write CEL", 28, id="column counts in the user's text"
         ),
+        pytest.param("steps.a.outputs.parameters.n ==", "no valid CEL", "write CEL", 32, id="an output with nothing"),
         pytest.param("'abc", "no valid CEL", "write CEL", 1, id="a text that does not end"),
         pytest.param("steps.build.phase", "type string", 'steps.build.phase == "Succeeded"', None, id="a phase alone"),
         pytest.param("(({{ .StepStatus.build.Phase }}))", "type string", "compare it", None, id="a phase in brackets"),
@@ -481,6 +482,12 @@ def test_an_output_is_read_as_what_it_is_compared_with(comparison: str, value: A
         ),
         pytest.param("parameters.env != 'x'", {}, "env", id="no parameters at all"),
         pytest.param("flow.labels.nope != 'x'", FLOW, "Key not found", id="a label that is not there"),
+        pytest.param(
+            "[steps.build.outputs.parameters.s] == [3] && flow.labels.nope != 'x'",
+            {**FLOW, **output("s", 3)},
+            'Key not found in map : "nope"',
+            id="a label that is not there, and an output that is",
+        ),
         pytest.param("flow.name != 'x'", {}, "flow.name", id="a flow that was not given"),
         pytest.param("int(parameters.env) != 3", FLOW, "int", id="a parameter that is no number"),
         pytest.param("1 / 0 == 1", {}, "1 / 0 == 1: divide by zero", id="division by zero"),

@@ -113,3 +113,19 @@ def test_a_store_whose_names_make_a_report_too_long_is_refused_before_anything_r
         "its names make the report of step build on its artifacts up to 5995 bytes long, and a termination message "
         f"of its Pod has {room}; fix: shorten the key, or put files into one directory",
     )
+
+
+@pytest.mark.parametrize(
+    ("found", "origin", "source"),
+    [
+        pytest.param(UNREAD, Origin({}, LONG.artifact_store), "the flow that it retries", id="the earlier flow"),
+        pytest.param(
+            Present(f"s3: {{bucket: b, key: {'k' * 200}/}}"), Origin({}), f"ConfigMap {NAME}", id="the namespace"
+        ),
+        pytest.param(Absent(), Origin({}), "the operator", id="the operator"),
+    ],
+)
+def test_who_said_so_is_told(found: Lookup, origin: OriginLookup, source: str) -> None:
+    refused = chosen(LONG, found, made=MANY, origin=origin)
+    assert isinstance(refused, ArtifactStoreInvalid)
+    assert refused.source == source
