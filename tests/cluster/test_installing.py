@@ -96,14 +96,17 @@ def test_an_update_under_flows_that_run_and_the_removal_of_everything(older: Con
     # Not where the flows are: that namespace is restricted, and their Pods are not.
     installation = Installation(namespace="zenflow-home", artifacts=None)
     with closing(older.client("default")) as client, closing(administrator(older)) as http:
+        # Stored under the older API, whose operator is not there any more; this one waits for its own API.
+        client.create(a_flow("lasting", a_step("one", **slow), a_step("two", "one")))
+        client.create(a_flow("asking", {"name": "ask", "type": "Manual"}, a_step("last", "ask")))
+        # The order of docs/install.md: the API first, then the rest.
+        for each in manifests(installation):
+            applied(http, each)
         with operator(older, installation=installation) as first:
-            client.create(a_flow("lasting", a_step("one", **slow), a_step("two", "one")))
-            client.create(a_flow("asking", {"name": "ask", "type": "Manual"}, a_step("last", "ask")))
             reached(client, "asking", "Paused")
             eventually(lambda: jobs_of(client, "lasting"), "a Job")
             before = [job["metadata"]["uid"] for job in jobs_of(client, "lasting")]
             assert first.terminate() == 0
-        # The order of docs/install.md: the API first, then the rest.
         for each in manifests(installation):
             applied(http, each)
         with operator(older, installation=installation) as second:
