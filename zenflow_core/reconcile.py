@@ -18,18 +18,12 @@ from zenflow_core.conclusion import conclude, flow_view
 from zenflow_core.decision import Decision, Read, ReadInput, ReadOrigin, ReadResult
 from zenflow_core.observation import NOTHING, Observed, Unread
 from zenflow_core.plan import Plan
-from zenflow_core.reasons import (
-    ActiveDeadlineExceeded,
-    ArtifactStoreInvalid,
-    Instant,
-    NeedsArtifactStore,
-    NeedsInput,
-    StatusTooLarge,
-)
+from zenflow_core.reasons import ActiveDeadlineExceeded, Instant, NeedsInput, StatusTooLarge
 from zenflow_core.restoring import FLOW, decode, restore
-from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
+from zenflow_core.rules import BEFORE_START, ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, ask_flow
 from zenflow_core.rules.store import chosen_store
 from zenflow_core.rules.timeout import completed
+from zenflow_core.spec import ArtifactStore
 from zenflow_core.state import FlowRecord, FlowState
 from zenflow_core.views import FlowView
 from zenflow_core.wave import Move, Wave
@@ -128,20 +122,19 @@ def _begin(view: FlowView) -> FlowRecord:
     unsendable = view.status_refused_at is not None and not isinstance(record.ended, StatusTooLarge)
     if record.ended is None or unsendable:
         answer = ask_flow(ENDED_FROM_OUTSIDE, view)
+        if answer == () and record.started_at is None:
+            answer = ask_flow(BEFORE_START, view)
         if not isinstance(answer, tuple):
             return evolve(record, ended=answer)
-        if record.started_at is None and not answer:
-            store = chosen_store(view)
-            match store:
-                case ArtifactStoreInvalid():
-                    return evolve(record, ended=store)
-                case NeedsArtifactStore():
-                    answer = (store,)
-                case _:
-                    record = evolve(record, started_at=view.now, artifact_store=store)
         if record.started_at is None:
-            record = evolve(record, holds=answer)
+            record = evolve(record, holds=answer) if answer else _start(view)
     return record if record.fingerprint else evolve(record, fingerprint=view.plan.fingerprint)
+
+
+def _start(view: FlowView) -> FlowRecord:
+    store = chosen_store(view)
+    assert store is None or isinstance(store, ArtifactStore), "the rule `artifact_store` has asked the same"
+    return evolve(view.record, started_at=view.now, artifact_store=store)
 
 
 def _settle(wave: Wave, state: FlowState, record: FlowRecord, dirty: set[int], now: Instant) -> FlowRecord:

@@ -10,7 +10,7 @@ import pytest
 
 from tools.concepts import attempts, ends, instants, precedence
 from tools.make_concepts import PAGE, page_text
-from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, RULES
+from zenflow_core.rules import BEFORE_START, ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, RULES
 from zenflow_core.rules.outcome import Outcome
 from zenflow_core.state import FlowPhase, StepPhase
 from zenflow_core.transitions import TRANSITIONS
@@ -58,7 +58,8 @@ def test_every_phase_of_a_flow_is_in_the_table_but_one() -> None:
 
 
 def test_every_rule_is_in_the_table_once() -> None:
-    rules = [*ENDED_FROM_OUTSIDE, *ENDED_FROM_WITHIN, *(rule for phase in StepPhase for rule in RULES[phase])]
+    of_flows = (*ENDED_FROM_OUTSIDE, *BEFORE_START, *ENDED_FROM_WITHIN)
+    rules = [*of_flows, *(rule for phase in StepPhase for rule in RULES[phase])]
     assert {rule.__name__ for rule in rules} == {rule.__name__ for rule in precedence.in_order()}
     assert len(precedence.in_order()) == len({rule.__name__ for rule in rules})
     assert all(f"[`{rule.__name__}`]" in TEXT for rule in rules)

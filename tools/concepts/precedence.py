@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from tools.reference.tables import table
 from zenflow_core import rules
-from zenflow_core.rules import ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, RULES
+from zenflow_core.rules import BEFORE_START, ENDED_FROM_OUTSIDE, ENDED_FROM_WITHIN, RULES
 
-SHOWN: Final = ("RULES", "ENDED_FROM_OUTSIDE", "ENDED_FROM_WITHIN")
+SHOWN: Final = ("RULES", "ENDED_FROM_OUTSIDE", "BEFORE_START", "ENDED_FROM_WITHIN")
 
 
 def source() -> str:
@@ -27,9 +27,8 @@ def source() -> str:
 
 def in_order() -> list[Callable[..., Any]]:
     """Every rule once, where it is first asked."""
-    return list(
-        dict.fromkeys((*ENDED_FROM_OUTSIDE, *(each for row in RULES.values() for each in row), *ENDED_FROM_WITHIN))
-    )
+    of_steps = (each for row in RULES.values() for each in row)
+    return list(dict.fromkeys((*ENDED_FROM_OUTSIDE, *BEFORE_START, *of_steps, *ENDED_FROM_WITHIN)))
 
 
 def line(rule: Callable[..., Any]) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from zenflow_core.rules.refused import refused
 from zenflow_core.rules.resources import resource_refusals, resources
 from zenflow_core.rules.retry import previous_attempt, retry_backoff
 from zenflow_core.rules.size import status_size
+from zenflow_core.rules.store import artifact_store
 from zenflow_core.rules.suspension import suspension
 from zenflow_core.rules.timeout import timeout
 from zenflow_core.rules.ttl import job_kept
@@ -59,6 +60,8 @@ ENDED_FROM_OUTSIDE: tuple[FlowRule, ...] = (
     *(status_size, deletion, validity, shutdown),
     *(origin, concurrency),
 )
+# Asked before the start of a flow that nothing else holds, so that what they read is no older than that.
+BEFORE_START: tuple[FlowRule, ...] = (artifact_store,)
 # Asked after the steps have answered with what has happened.
 ENDED_FROM_WITHIN: tuple[FlowRule, ...] = (resource_refusals, active_deadline, retry_budget, finally_time)
 
@@ -92,4 +95,4 @@ def ask_flow(rules: Iterable[FlowRule], view: FlowView) -> FlowCause | tuple[Flo
     return tuple(holds)
 
 
-__all__ = ["ENDED_FROM_OUTSIDE", "ENDED_FROM_WITHIN", "RULES", "ask", "ask_flow"]
+__all__ = ["BEFORE_START", "ENDED_FROM_OUTSIDE", "ENDED_FROM_WITHIN", "RULES", "ask", "ask_flow"]

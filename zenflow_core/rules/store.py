@@ -41,6 +41,12 @@ def chosen_store(flow: FlowView) -> Choice:
     return _fitting(flow, settings.artifact_store, "the operator")
 
 
+def artifact_store(flow: FlowView) -> NeedsArtifactStore | ArtifactStoreInvalid | None:
+    """Keep a flow from starting until its default store for artifacts is known, and end it if that cannot be used."""
+    store = chosen_store(flow)
+    return None if isinstance(store, ArtifactStore) else store
+
+
 def wants_store(plan: Plan) -> bool:
     """Whether bytes are moved, and some artifact names no store of its own. Cost: O(steps)."""
     return plan.settings.artifact_image is not None and any(
