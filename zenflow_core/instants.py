@@ -18,6 +18,7 @@ _KEPT: Final = 4096
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
+@lru_cache(maxsize=_KEPT)
 def instant(text: str) -> datetime:
     """The instant that an RFC 3339 text names, in UTC, cut to the second.
 
@@ -25,11 +26,6 @@ def instant(text: str) -> datetime:
     form, and for dates and times that do not exist (leap seconds too, as Go's
     parser has it). Cost: 1 µs, 0.1 µs for one that was read before.
     """
-    return _read(text)
-
-
-@lru_cache(maxsize=_KEPT)
-def _read(text: str) -> datetime:
     if _RFC3339.fullmatch(text) is None:
         raise ValueError(f"found {text[:64]!r}, expected an instant such as 2030-01-01T00:00:00Z")
     try:
@@ -39,13 +35,9 @@ def _read(text: str) -> datetime:
         raise ValueError(f"found {text!r}, which is no instant: {problem}") from None
 
 
+@lru_cache(maxsize=_KEPT)
 def rfc3339(at: datetime) -> str:
     """`at` as the API server writes it: `2030-01-01T00:00:00Z`. Parts of a second are cut off."""
-    return _written(at)
-
-
-@lru_cache(maxsize=_KEPT)
-def _written(at: datetime) -> str:
     if at.tzinfo is not UTC:
         assert at.tzinfo is not None, "an instant has a time zone"
         at = at.astimezone(UTC)

@@ -27,6 +27,7 @@ from zenflow_core.names import (
     LABEL_MANAGED_BY,
     LABEL_STEP,
     MANAGED_BY,
+    ORPHANING,
     job_name,
     label_value,
     resource_name,
@@ -42,7 +43,7 @@ _JOB_LABELS: Final = frozenset(
 )
 """What the API server puts on the Pods of a Job, and refuses if it is another Job's."""
 
-_DELETION_FINALIZERS: Final = frozenset({"foregroundDeletion", "orphan"})
+_DELETION_FINALIZERS: Final = frozenset({"foregroundDeletion", ORPHANING})
 """How a live Job was being deleted. Any other finalizer in a template is meant for the new Job."""
 
 _PROTECTION_FINALIZERS: Final = _DELETION_FINALIZERS | {"kubernetes.io/pvc-protection"}

@@ -36,6 +36,9 @@ ANNOTATION_TTL: Final = f"{GROUP}/ttl-seconds-after-finished"
 ANNOTATION_DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 """The container that `kubectl logs` and `kubectl exec` mean when they are told none."""
 
+ORPHANING: Final = "orphan"
+"""The finalizer with which the garbage collector is to let the dependents of an object live."""
+
 APPROVED_PREFIX: Final = f"approved.{GROUP}/"
 REJECTED_PREFIX: Final = f"rejected.{GROUP}/"
 APPROVER_PREFIX: Final = f"approver.{GROUP}/"

@@ -20,6 +20,7 @@ from zenflow_core.names import (
     ANNOTATION_TTL,
     LABEL_ATTEMPT,
     LABEL_STEP,
+    ORPHANING,
     OUTPUTS_CONTAINER,
     label_value,
 )
@@ -48,9 +49,6 @@ TERMINATION_MESSAGE_BYTES: Final = 4096
 """Where the kubelet cuts a container's termination message off, if the Pod has no more than three (`message_bytes`)."""
 
 _POD_MESSAGE_BYTES: Final = 12 * 1024
-
-ORPHANING: Final = "orphan"
-"""The finalizer with which the garbage collector is to let the dependents of an object live."""
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ACTIVE_POD_PHASES: Final = frozenset({"Pending", "Running", "Unknown"})

@@ -15,6 +15,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from zenflow_core.artifact_store import settled
 from zenflow_core.bounds.attempts import never_runs, retries
 from zenflow_core.instants import instant
 from zenflow_core.limits import (
@@ -164,8 +165,7 @@ def _succeeded(plan: Plan, step: PlannedStep, common: dict[str, Any]) -> StepRec
 
 def _location(plan: Plan, made: OutputArtifact, step: StepName) -> str:
     """At least as long as wherever the artifact of any attempt is stored (`artifact_pod.location_of`)."""
-    store = plan.settings.artifact_store
-    s3 = made.s3 or (store.s3 if store is not None else None)
+    s3 = settled(made, plan.settings.artifact_store).s3
     base = f"s3://{s3.bucket}/{s3.key}" if s3 is not None else "claim:"
     if made.s3 is None and plan.settings.namespace_stores:
         base += "x" * (ARTIFACT_STORE_KEY_CHARACTERS + LABEL_CHARACTERS)
