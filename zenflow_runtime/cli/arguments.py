@@ -85,6 +85,10 @@ OptionalFile: TypeAlias = Annotated[str | None, Parameter(completer=files)]
 FlowName: TypeAlias = Annotated[str, Parameter(completer=flows)]
 StepName: TypeAlias = Annotated[str | None, Parameter(completer=steps)]
 ManualStepName: TypeAlias = Annotated[str | None, Parameter(completer=manual_steps)]
+Given: TypeAlias = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
+
+OUTPUT: Final = Parameter(name=["--output", "-o"])
+"""The form of what is printed; each command has its own."""
 
 
 def _where(context: CompletionContext) -> Where:

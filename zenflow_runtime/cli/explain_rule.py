@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from zenflow_core.styled import Line, Span, Style, line
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import rules
+from zenflow_runtime.cli.arguments import OUTPUT, rules
 from zenflow_runtime.cli.terminal import Terminal, wrapped_lines
 
 COMMANDS: Final = ("explain-rule",)
@@ -27,7 +27,7 @@ def register(app: App, terminal: Terminal) -> None:
         rule: Annotated[str | None, Parameter(completer=rules)] = None,
         /,
         *,
-        output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Say what a rule of `zenflow validate` finds, and what to do about it.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import FileName, OptionalFile
+from zenflow_runtime.cli.arguments import OUTPUT, FileName, Given, OptionalFile
 from zenflow_runtime.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def register(app: App, terminal: Terminal) -> None:
         /,
         *,
         name: str | None = None,
-        given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+        given: Given = (),
         always: Annotated[tuple[str, ...], Parameter(name="--always", negative=())] = (),
         pairs: int = 0,
         budget: int = 5_000,
         write: OptionalFile = None,
-        output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Try each crash, lost event, stale read and refusal at each point.
 

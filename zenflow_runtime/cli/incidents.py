@@ -6,11 +6,10 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from zenflow_runtime.cli.arguments import FileName
+from zenflow_runtime.cli.arguments import OUTPUT, FileName
 from zenflow_runtime.cli.terminal import Terminal
 
 COMMANDS: Final = ("replay", "whatif", "diff")
-_Output = Parameter(name=["--output", "-o"])
 
 
 def register(app: App, terminal: Terminal) -> None:
@@ -21,7 +20,7 @@ def register(app: App, terminal: Terminal) -> None:
         /,
         *,
         at: str | None = None,
-        output: Annotated[Literal["text", "json"], _Output] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Decide again what a dump recorded: the same decisions, or the first difference.
 
@@ -47,7 +46,7 @@ def register(app: App, terminal: Terminal) -> None:
         /,
         *,
         change: Annotated[tuple[str, ...], Parameter(name="--change", negative=())] = (),
-        output: Annotated[Literal["text", "json"], _Output] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Play a recorded life with something changed, beside the life as it was.
 
@@ -73,7 +72,7 @@ def register(app: App, terminal: Terminal) -> None:
     def diff(
         *dumps: FileName,
         other: Annotated[str, Parameter(name="--with")],
-        output: Annotated[Literal["text", "json"], _Output] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Compare two versions of zenflow over dumps, as the gate of an upgrade.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import FileName, files
+from zenflow_runtime.cli.arguments import OUTPUT, FileName, Given, files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -32,7 +32,7 @@ def register(app: App, terminal: Terminal) -> None:
         *,
         local: Annotated[bool, _Flag] = False,
         name: str | None = None,
-        given: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+        given: Given = (),
         engine: Literal["process", "podman", "docker"] = "process",
         given_with: Annotated[tuple[str, ...], Parameter(name="--with", negative=(), completer=files)] = (),
         folder: Annotated[str | None, Parameter(name="--dir", completer=files)] = None,
@@ -43,7 +43,7 @@ def register(app: App, terminal: Terminal) -> None:
         yes: Annotated[bool, _Flag] = False,
         logs: Annotated[bool, _Flag] = False,
         follow: bool = True,
-        output: Annotated[Literal["text", "json", "html", "name", "yaml"], Parameter(name=["--output", "-o"])] = "text",
+        output: Annotated[Literal["text", "json", "html", "name", "yaml"], OUTPUT] = "text",
         where: Where = HERE,
     ) -> int:
         """Run a flow on a cluster and follow it; or with --local for real on this machine.

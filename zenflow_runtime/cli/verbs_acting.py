@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import FlowName, ManualStepName
+from zenflow_runtime.cli.arguments import OUTPUT, FlowName, ManualStepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -151,7 +151,7 @@ def register(app: App, terminal: Terminal) -> None:
         /,
         *,
         watch: Annotated[bool, Parameter(name=["--watch", "-w"], negative=())] = False,
-        output: Annotated[Literal["text", "name"], Parameter(name=["--output", "-o"])] = "text",
+        output: Annotated[Literal["text", "name"], OUTPUT] = "text",
         where: Where = HERE,
     ) -> int:
         """Run what is left of a flow that failed, as a new flow FLOW-retry-N.

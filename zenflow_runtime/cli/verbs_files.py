@@ -6,15 +6,13 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from zenflow_runtime.cli.arguments import FileName, OptionalFile, StepName, flows_or_files
+from zenflow_runtime.cli.arguments import OUTPUT, FileName, Given, OptionalFile, StepName, flows_or_files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
 COMMANDS: Final = ("validate", "plan", "graph", "simulate", "explain", "test")
 
-Output = Parameter(name=["--output", "-o"])
 Name = Annotated[str | None, Parameter(name="--name")]
-Given = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
 
 _VALIDATE: Final = """Examples:
   zenflow validate flows/*.yaml
@@ -44,7 +42,7 @@ def register(app: App, terminal: Terminal) -> None:
     def validate(
         *files: FileName,
         given: Given = (),
-        output: Annotated[Literal["text", "json", "github", "sarif"], Output] = "text",
+        output: Annotated[Literal["text", "json", "github", "sarif"], OUTPUT] = "text",
     ) -> int:
         """Find all that is wrong with flows, each with its place and its fix.
 
@@ -72,7 +70,7 @@ def register(app: App, terminal: Terminal) -> None:
         given: Given = (),
         outcomes: OptionalFile = None,
         seed: int | None = None,
-        output: Annotated[Literal["text", "json"], Output] = "text",
+        output: Annotated[Literal["text", "json"], OUTPUT] = "text",
     ) -> int:
         """Show what would run after what: waves, tree and longest chain.
 
@@ -104,7 +102,7 @@ def register(app: App, terminal: Terminal) -> None:
         *,
         name: Name = None,
         given: Given = (),
-        output: Annotated[Literal["mermaid", "dot", "svg", "html"], Output] = "mermaid",
+        output: Annotated[Literal["mermaid", "dot", "svg", "html"], OUTPUT] = "mermaid",
     ) -> int:
         """Draw a flow, or write it as text for Mermaid or Graphviz.
 
@@ -134,7 +132,7 @@ def register(app: App, terminal: Terminal) -> None:
         outcomes: OptionalFile = None,
         seed: int | None = None,
         given: Given = (),
-        output: Annotated[Literal["text", "json", "html"], Output] = "text",
+        output: Annotated[Literal["text", "json", "html"], OUTPUT] = "text",
         dump: OptionalFile = None,
         full: Annotated[bool, Parameter(negative=())] = False,
     ) -> int:

@@ -6,14 +6,13 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from zenflow_runtime.cli.arguments import FlowName, StepName
+from zenflow_runtime.cli.arguments import OUTPUT, FlowName, StepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, AllNamespaces, Where
 
 COMMANDS: Final = ("list", "get", "watch", "logs", "wait")
 
 _Flag = Parameter(negative=())
-_Output = Parameter(name=["--output", "-o"])
 
 _LIST: Final = """Examples:
   zenflow list -n ci
@@ -47,7 +46,7 @@ def register(app: App, terminal: Terminal) -> None:
         failed: Annotated[bool, _Flag] = False,
         since: str = "",
         labels: Annotated[str, Parameter(name=["--selector", "-l"])] = "",
-        output: Annotated[Literal["text", "wide", "name", "json", "yaml"], _Output] = "text",
+        output: Annotated[Literal["text", "wide", "name", "json", "yaml"], OUTPUT] = "text",
         where: Where = HERE,
     ) -> int:
         """List the flows of a namespace, the youngest first.
@@ -79,7 +78,7 @@ def register(app: App, terminal: Terminal) -> None:
         flow: FlowName,
         /,
         *,
-        output: Annotated[Literal["text", "wide", "name", "json", "yaml", "html"], _Output] = "text",
+        output: Annotated[Literal["text", "wide", "name", "json", "yaml", "html"], OUTPUT] = "text",
         where: Where = HERE,
     ) -> int:
         """Show a flow as a tree: each step with state, time, attempts, and why it is there.
