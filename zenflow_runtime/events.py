@@ -226,7 +226,7 @@ class Recorder:
             self._count("dropped")
 
     async def run(self) -> None:
-        """Send what there is to tell, for ever."""
+        """Send what there is to tell, until `finish` and the last of it."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tell_what_is_due)
             await self._send_all()
@@ -256,8 +256,14 @@ class Recorder:
             else:
                 self._count("sent")
 
+    def finish(self) -> None:
+        """Take no more notes; what waits is still sent, and what has been gathered."""
+        for uid in list(self._gathering):
+            self._tell_creations(uid)
+        self._send.close()
+
     def close(self) -> None:
-        """Take no more notes."""
+        """Take no more notes, and send none."""
         self._send.close()
         self._receive.close()
 

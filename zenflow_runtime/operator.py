@@ -43,6 +43,9 @@ CLOCK_CHECK_SECONDS: Final = 10.0
 CLOCK_JUMP_SECONDS: Final = 1.5
 """A wall clock that has moved so much more, or less, than the loop's has been set: all alarms are reckoned anew."""
 
+LAST_EVENTS_SECONDS: Final = 2.0
+"""For the Events that are still to be sent when the process stops, after the lease has been given back."""
+
 
 @frozen
 class _Flows:
@@ -228,20 +231,24 @@ class Operator:
         await self._stopping.wait()
 
     async def run(self) -> None:
-        """Run until `stop`. Cancelling it instead is a crash, which loses nothing but time."""
+        """Run until `stop`. Cancelling it instead is a crash, which loses nothing but time, and a few Events."""
         try:
-            async with anyio.create_task_group() as tasks:
-                for reflector in self.reflectors:
-                    tasks.start_soon(reflector.run)
+            async with anyio.create_task_group() as telling:
                 if self.events is not None:
-                    tasks.start_soon(self.events.run)
-                tasks.start_soon(self.sweeper.run)
-                tasks.start_soon(self._check_clock)
-                tasks.start_soon(self._end_when_told, tasks.cancel_scope.cancel)
-                await self._lead()
-                tasks.cancel_scope.cancel()
-            if self.election is not None:
-                await self.election.release()
+                    telling.start_soon(self.events.run)
+                async with anyio.create_task_group() as tasks:
+                    for reflector in self.reflectors:
+                        tasks.start_soon(reflector.run)
+                    tasks.start_soon(self.sweeper.run)
+                    tasks.start_soon(self._check_clock)
+                    tasks.start_soon(self._end_when_told, tasks.cancel_scope.cancel)
+                    await self._lead()
+                    tasks.cancel_scope.cancel()
+                if self.election is not None:
+                    await self.election.release()
+                if self.events is not None:
+                    self.events.finish()
+                    telling.cancel_scope.deadline = anyio.current_time() + LAST_EVENTS_SECONDS
         finally:
             self._working = False
             if self.events is not None:

@@ -98,6 +98,38 @@ def test_what_else_happens_is_told_after_the_creations_before_it(backend: str) -
     play(scene, backend)
 
 
+async def _stopped(on: Stage, seconds_an_event: float) -> float:
+    """Run an operator until all twenty Jobs are there, and stop it; the seconds that took."""
+
+    async def slow(request: httpx2.Request) -> Fault | None:
+        if request.url.path.endswith("/events"):
+            await anyio.sleep(seconds_an_event)
+        return None
+
+    operator = on.make(fault=slow)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(operator.run)
+        await on.until(lambda: len(on.all("Job")) == 20)
+        operator.stop()
+        told = anyio.current_time()
+    return anyio.current_time() - told
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    ("seconds_an_event", "counts"),
+    [pytest.param(0.3, [1, 19], id="all is told"), pytest.param(60.0, [], id="it does not wait for ever")],
+)
+def test_what_is_left_to_tell_when_the_process_stops(backend: str, seconds_an_event: float, counts: list[int]) -> None:
+    async def scene() -> None:
+        steps = [step(f"s{n}") for n in range(20)]
+        async with going_on(Stage(flow(*steps), runs={s["name"]: [HANGS] for s in steps})) as on:
+            assert await _stopped(on, seconds_an_event) <= 2.5
+            assert sorted(event["count"] for event in on.all("Event")) == counts
+
+    play(scene, backend)
+
+
 @BACKENDS
 def test_a_second_process_does_not_tell_again(backend: str) -> None:
     async def scene() -> None:
