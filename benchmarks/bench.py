@@ -228,6 +228,7 @@ def figures(folder: Path) -> dict[str, Callable[[], Any]]:
     return {
         "loop": loop,
         "help": lambda: {"cpu_seconds": command("--help")},
+        "complete": lambda: {"cpu_seconds": command("__complete", "get", "--")},
         "chain": lambda: simulated(chain(500)),
         "fan-out": lambda: simulated(fan_out(500), "--outcomes", str(one_by_one)),
         "validate": lambda: validated(wide(1000, size=250_000, when=False)),

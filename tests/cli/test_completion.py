@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import resource
 import select
 import shutil
 import subprocess
@@ -154,15 +153,15 @@ def test_kubectl_asks_the_same() -> None:
     assert (ran.stdout.splitlines()[1:], ran.stderr) == ([":4"], "")
 
 
-def test_options_are_offered_within_a_quarter_of_a_second_of_cpu() -> None:
-    def spent() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([BIN / "zenflow", "__complete", "get", "--"], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    # The best of some: a busy machine makes every other one slower.
-    assert min(spent() for _ in range(3)) <= 0.25
+def test_options_are_offered_without_what_only_commands_need() -> None:
+    """What is imported is what it costs: a person waits for it. Its CPU time is a figure of benchmarks/bench.py."""
+    ask = (
+        "import sys; before = {*sys.modules, *sys.stdlib_module_names};"
+        "from zenflow_runtime.cli import main; main(['__complete', 'get', '--']);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "attr attrs cyclopts docstring_parser zenflow_core zenflow_runtime"
 
 
 # --- the scripts -----------------------------------------------------------------------------------------------------

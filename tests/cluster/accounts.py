@@ -121,9 +121,18 @@ class Request:
     """Whether RBAC let it pass; admission may have refused it all the same."""
 
 
-def requests_of(plane: ControlPlane, *users: str) -> Iterator[Request]:
-    """What these accounts have asked for so far, or every operator's account if none is named; no mere documents."""
-    with (plane.folder / "audit.log").open(encoding="utf-8") as lines:
+def audited(plane: ControlPlane) -> int:
+    """How far the audit log has come, in bytes."""
+    return (plane.folder / "audit.log").stat().st_size
+
+
+def requests_of(plane: ControlPlane, *users: str, since: int = 0) -> Iterator[Request]:
+    """What these accounts have asked for so far, or every operator's account if none is named; no mere documents.
+
+    `since`: what the log held before (`audited`) is left out.
+    """
+    with (plane.folder / "audit.log").open("rb") as lines:
+        lines.seek(since)
         for line in lines:
             entry = json.loads(line)
             user, about = entry["user"].get("username", ""), entry.get("objectRef")
