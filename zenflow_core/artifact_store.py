@@ -13,7 +13,7 @@ reads it knows where. It has the form in which an artifact would say it:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -45,8 +45,8 @@ def settled(made: OutputArtifact, store: ArtifactStore | None) -> OutputArtifact
     return evolve(made, s3=store.s3, artifact_gc=store.artifact_gc)
 
 
-def read_store(text: str) -> ArtifactStore | str | None:
-    """The store that a YAML or JSON text describes, or everything wrong with it in one line.
+def read_store(text: str) -> ArtifactStore | tuple[Problem, ...] | None:
+    """The store that a YAML or JSON text describes, or everything wrong with it.
 
     None for an empty text: the flow's own claim, whatever the operator says. Cost: 0.3 ms.
     """
@@ -55,21 +55,22 @@ def read_store(text: str) -> ArtifactStore | str | None:
     documents = load_documents(text, file="store")
     problems: list[Problem] = [each for each in documents if isinstance(each, Problem)]
     if problems:
-        return _said(problems)
+        return tuple(problems)
     if len(documents) > 1:
-        return "more than one YAML document; fix: write one"
+        return (Problem("", "more than one YAML document", "write one"),)
     document = documents[0]
     assert not isinstance(document, Problem), "there are no problems"
     store = read_artifact_store(document.data)
     if not isinstance(store, ArtifactStore):
-        return _said(store)
+        return store
     report = Report()
     check_store(store, report)
     if report.problems():
-        return _said(report.problems())
+        return report.problems()
     size = len(json.dumps(write_artifact_store(store), separators=(",", ":"), ensure_ascii=False).encode())
     if size > ARTIFACT_STORE_BYTES:
-        return f"has {size} bytes, and each flow's status has room for {ARTIFACT_STORE_BYTES}; fix: use shorter names"
+        what = f"has {size} bytes, and each flow's status has room for {ARTIFACT_STORE_BYTES}"
+        return (Problem("", what, "use shorter names"),)
     return store
 
 
@@ -86,9 +87,10 @@ def recall_store(data: Mapping[str, Any]) -> ArtifactStore:
         known["artifactGC"] = data["artifactGC"]
     store = read_artifact_store(known)
     if not isinstance(store, ArtifactStore):
-        raise ValueError(_said(store))
+        raise ValueError(in_one_line(store))
     return store
 
 
-def _said(problems: tuple[Problem, ...] | list[Problem]) -> str:
-    return "; ".join(f"{each.path}{': ' if each.path else ''}{each.what}; fix: {each.fix}" for each in problems)
+def in_one_line(problems: Iterable[Problem]) -> str:
+    """All of them, for a message."""
+    return "; ".join(each.line for each in problems)

@@ -84,7 +84,16 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.position}: " if self.position else ""
-        return f"{where}{self.path}{': ' if self.path else ''}{self.what}\n  fix: {self.fix}"
+        return f"{where}{self._found}\n  fix: {self.fix}"
+
+    @property
+    def line(self) -> str:
+        """The same in one line and without a position, for a message that stands in a status or after an option."""
+        return f"{self._found}; fix: {self.fix}"
+
+    @property
+    def _found(self) -> str:
+        return f"{self.path}: {self.what}" if self.path else self.what
 
 
 def below(path: str, key: str | int) -> str:

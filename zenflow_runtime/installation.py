@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-from zenflow_core.artifact_store import read_store, write_store
+from zenflow_core.artifact_store import in_one_line, read_store, write_store
 from zenflow_core.spec import ArtifactStore
 from zenflow_core.version import VERSION
 from zenflow_runtime.network import Network
@@ -98,7 +98,7 @@ class Artifacts:
         if self.storage_class and not _SUBDOMAIN.fullmatch(self.storage_class):
             return f"--artifact-storage-class: {self.storage_class!r} is no name of a StorageClass"
         store = read_store(self.store)
-        return f"--artifact-store: {store}" if isinstance(store, str) else ""
+        return f"--artifact-store: {in_one_line(store)}" if isinstance(store, tuple) else ""
 
 
 @frozen

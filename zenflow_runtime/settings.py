@@ -256,9 +256,8 @@ def _flow_settings(given: Mapping[str, Any], environment: Mapping[str, str]) -> 
     claim = ArtifactClaim(size, given["artifact_storage_class"] or None, access_mode=given["artifact_access_mode"])
     source = "--artifact-store" if given["artifact_store"] else ARTIFACT_STORE
     store = read_store(given["artifact_store"] or environment.get(ARTIFACT_STORE, ""))
-    if isinstance(store, str):
-        what, _, fix = store.rpartition("; fix: ")
-        raise Nonsense(f"{source}: {what}\n  fix: {fix}")
+    if isinstance(store, tuple):
+        raise Nonsense("\n".join(f"{source}: {each}" for each in store))
     return FlowSettings(
         given["artifact_image"] or None,
         claim,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from tests.core.drawn import stores
-from zenflow_core.artifact_store import read_store, recall_store, settled, write_store
+from zenflow_core.artifact_store import in_one_line, read_store, recall_store, settled, write_store
 from zenflow_core.spec import ArtifactGC, ArtifactStore, KeySelector, OutputArtifact, S3Location
 
 PLAIN = ArtifactStore(S3Location("builds", "flows/"))
@@ -83,8 +83,9 @@ def test_a_store_is_read(text: str, then: ArtifactStore | None) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_said_with_what_helps(text: str, what: str, fix: str) -> None:
-    said = read_store(text)
-    assert isinstance(said, str), said
+    problems = read_store(text)
+    assert isinstance(problems, tuple), problems
+    said = in_one_line(problems)
     assert what in said
     assert fix in said
     assert "\n" not in said

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from zenflow_core.artifact_pod import longest_location
 from zenflow_core.artifact_report import largest_report
-from zenflow_core.artifact_store import STORE, read_store, settled
+from zenflow_core.artifact_store import STORE, in_one_line, read_store, settled
 from zenflow_core.observation import UNREAD, Absent, Origin, Present, Unread
 from zenflow_core.plan import Plan, PlannedStep
 from zenflow_core.reading import message_bytes
@@ -33,8 +33,8 @@ def chosen_store(flow: FlowView) -> Choice:
                 return NeedsArtifactStore(STORE.name)
             case Present(text):
                 store = read_store(text)
-                if isinstance(store, str):
-                    return ArtifactStoreInvalid(flow.now, f"ConfigMap {STORE.name}", store)
+                if isinstance(store, tuple):
+                    return ArtifactStoreInvalid(flow.now, f"ConfigMap {STORE.name}", in_one_line(store))
                 return _fitting(flow, store, f"ConfigMap {STORE.name}")
             case Absent():
                 pass
