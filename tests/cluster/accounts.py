@@ -75,6 +75,12 @@ def given_rights(plane: ControlPlane, installation: Installation = EVERYWHERE) -
     with closing(administrator(plane)) as http:
         for each in rights(installation):
             applied(http, each)
+    return logged_in(plane, home)
+
+
+def logged_in(plane: ControlPlane, home: str) -> Path:
+    """A kubeconfig file with a token of the operator's account, which is there already."""
+    with closing(administrator(plane)) as http:
         asked = {"spec": {"expirationSeconds": TOKEN_SECONDS}}
         answer = http.post(f"/api/v1/namespaces/{home}/serviceaccounts/{NAME}/token", json=asked)
         assert answer.status_code == 201, answer.text

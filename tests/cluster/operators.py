@@ -83,8 +83,15 @@ class Operating:
 def operator(plane: ControlPlane, *flags: str, installation: Installation = EVERYWHERE) -> Iterator[Operating]:
     """An operator, ready for flows, with the account, rights and flags that an installation gives it."""
     kubeconfig = given_rights(plane, installation)
-    told = [each for each in arguments(installation) if not each.startswith("--metrics-addr")]
-    with launched(plane, kubeconfig, *told, *flags, home=home_of(installation)) as operating:
+    with deployed(plane, kubeconfig, *arguments(installation), *flags, home=home_of(installation)) as operating:
+        yield operating
+
+
+@contextmanager
+def deployed(plane: ControlPlane, kubeconfig: Path, *flags: str, home: str) -> Iterator[Operating]:
+    """An operator, ready for flows, with the flags of a Deployment but for its port."""
+    told = [each for each in flags if not each.startswith("--metrics-addr")]
+    with launched(plane, kubeconfig, *told, home=home) as operating:
         _wait_until_ready(operating)
         yield operating
 
