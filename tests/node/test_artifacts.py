@@ -6,13 +6,18 @@ import hashlib
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import pytest
+import yaml
 from attrs import define, field
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import ConfigMap, PersistentVolumeClaim
 
 from tests.artifacts.servers import RESET, Answer, Asked, serving
+from tests.cluster.conftest import fresh_namespace
+from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operators import reached, rows
 from tests.node.flows import Home, Status, a_flow, a_step
 from tests.node.stores import EVERYWHERE, Store, give_credentials
@@ -168,10 +173,22 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(home: Home, store: Store, volumes: None) -> Iterator[Played]:
+def with_store(plane: ControlPlane, store: Store) -> Iterator[Home]:
+    """A namespace that says where its artifacts go."""
+    said = {"store": yaml.safe_dump({"s3": store.s3(BUCKET, "everyone/")})}
+    with fresh_namespace(plane) as name, closing(plane.client(name)) as client:
+        home = Home(client, name)
+        give_credentials(home)
+        client.create(ConfigMap(metadata=ObjectMeta(name="zenflow-artifact-store"), data=said))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def played(home: Home, with_store: Home, store: Store, volumes: None) -> Iterator[Played]:
     """All flows of this file, run side by side to their ends."""
     give_credentials(home)
     store.make(BUCKET)
+    with_store.client.create(handed_on("by-default", file={}, tree={}))
     faults = Faults()
     with ExitStack() as stack:
         faulty = stack.enter_context(serving(faults, behind=store.port, listens=EVERYWHERE))
@@ -202,7 +219,8 @@ def played(home: Home, store: Store, volumes: None) -> Iterator[Played]:
         reached(home.client, "tampered", "Paused", within=180)
         store.put(BUCKET, "tampered.tar", store.get(BUCKET, "tampered.tar").replace(b"whole", b"other"))
         home.approve("tampered", "gate")
-        yield Played(home.ended(*(flow["metadata"]["name"] for flow in flows)), store, faults)
+        ran = with_store.ended("by-default") | home.ended(*(flow["metadata"]["name"] for flow in flows))
+        yield Played(ran, store, faults)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +229,7 @@ def played(home: Home, store: Store, volumes: None) -> Iterator[Played]:
         pytest.param("by-s3", "s3://artifacts/runs/", "s3://artifacts/runs/", id="S3, each attempt in its place"),
         pytest.param("packed", "s3://artifacts/packed/file.tgz", "s3://artifacts/zipped/tree.zip", id="gzip and zip"),
         pytest.param("by-claim", "claim:make/1/", "claim:make/1/", id="the flow's own claim"),
+        pytest.param("by-default", "s3://artifacts/everyone/", "s3://artifacts/everyone/", id="the namespace's store"),
         pytest.param("mixed", "claim:make/1/", "s3://artifacts/runs/", id="a store each"),
         pytest.param("through-faults", "s3://artifacts/faulty/", "s3://artifacts/faulty/", id="a store with troubles"),
     ],
@@ -225,6 +244,11 @@ def test_what_status_records_is_what_the_store_has(played: Played) -> None:
     for each in played.artifacts("by-s3", "make"):
         data = played.store.get(BUCKET, each["location"].removeprefix(f"s3://{BUCKET}/"))
         assert (len(data), hashlib.sha256(data).hexdigest()) == (each["sizeBytes"], each["sha256"])
+
+
+def test_a_namespace_with_a_store_needs_no_claim(played: Played, with_store: Home) -> None:
+    assert played.ran["by-default"]["artifactStore"]["s3"]["bucket"] == BUCKET
+    assert not list(with_store.client.list(PersistentVolumeClaim))
 
 
 def test_the_faults_were_given(played: Played) -> None:
