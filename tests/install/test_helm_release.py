@@ -1,7 +1,11 @@
-"""A release of the chart on a real API server: installed, upgraded under a flow that runs, rolled back, taken away."""
+"""A release of the chart on a real API server: installed, upgraded under a flow that runs, rolled back, taken away.
+
+The commands are those of docs/install.md.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,11 +19,11 @@ from lightkube.resources.apps_v1 import Deployment
 from tests.cluster.accounts import administrator, logged_in, path_of, requests_of
 from tests.cluster.controlplane import ControlPlane, JobFlow, control_plane, eventually, fake_node
 from tests.cluster.operators import Operating, a_flow, a_step, deployed, ended, jobs_of, phases, reached
-from tests.install.objects import DEPLOY, ran
+from tests.install.objects import ROOT, ran
 from zenflow_runtime.installing import NAME, Installation, Manifest, manifests
 
-CHART: Final = DEPLOY / "helm" / "zenflow"
-HOME: Final = "ops"
+PAGE: Final = ROOT / "docs" / "install.md"
+HOME: Final = "zenflow-system"
 
 
 @pytest.fixture
@@ -40,8 +44,16 @@ class Release:
         self._helm = helm
         self._plane = plane
 
-    def __call__(self, verb: str, *arguments: str | Path) -> str:
-        return ran(self._helm, verb, "zenflow", *arguments, "-n", HOME, "--kubeconfig", self._plane.kubeconfig)
+    def __call__(self, verb: str) -> str:
+        """Do to it what the page says."""
+        lines = PAGE.read_text(encoding="utf-8").splitlines()
+        asked = next(line for line in lines if line.startswith(f"$ helm {verb} "))
+        said = shlex.split(asked)
+        chart = [str(ROOT / word) if word.startswith("deploy/") else word for word in said[2:]]
+        return self.run(*chart)
+
+    def run(self, *arguments: str) -> str:
+        return ran(self._helm, *arguments, "--kubeconfig", self._plane.kubeconfig)
 
 
 def _crd() -> Manifest:
@@ -66,7 +78,7 @@ def test_a_release_from_its_installation_to_its_end(cluster: ControlPlane, helm:
     release = Release(helm, cluster)
     quick, slow = {"plays": {"seconds": "0.2"}}, {"plays": {"seconds": "5"}}
     with closing(cluster.client("default")) as client, closing(administrator(cluster)) as http:
-        notes = release("install", CHART, "--create-namespace")
+        notes = release("install")
         assert f"kubectl -n {HOME} rollout status deployment/{NAME}" in notes
         eventually(lambda: _is_there(http), "the API")
         running: Operating
@@ -77,19 +89,19 @@ def test_a_release_from_its_installation_to_its_end(cluster: ControlPlane, helm:
             reached(client, "lasting", "Running")
             eventually(lambda: jobs_of(client, "lasting"), "a Job")
             assert running.terminate() == 0
-        release("upgrade", CHART, "--set", "replicas=3", "--set", "eagerCompletion=false")
-        assert _deployment(client).replicas == 3
+        release("upgrade")
+        assert _deployment(client).replicas == 2
         with _as_deployed(cluster, client) as running:
             assert phases(ended(client, "lasting")) == {"one": "Succeeded", "two": "Succeeded"}
             assert len(jobs_of(client, "lasting")) == 2, "no Job is made twice"
             assert running.terminate() == 0
-        release("rollback", "1")
-        assert _deployment(client).replicas == Installation().replicas
+        release.run("rollback", "zenflow", "1", "--namespace", HOME)
+        assert _deployment(client).replicas == 1
         release("uninstall")
         assert client.get(JobFlow, "lasting")["status"]["phase"] == "Succeeded", "the API stays, and every flow with it"
         assert not list(client.list(Deployment, namespace=HOME))
         # It comes back to the flows that it has left.
-        release("install", CHART)
+        release("install")
         with _as_deployed(cluster, client):
             client.create(a_flow("again", a_step("one", **quick)))
             assert ended(client, "again")["phase"] == "Succeeded"
