@@ -8,7 +8,7 @@ that equals `completionTime`, the attempt's number) is not written twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -118,7 +118,7 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
         retry_at=_instant(row, "retryAt"),
         refusals=int(row.get("refusals", 0)),
         condition_met=bool(row.get("conditionMet", False)),
-        job=read_job_ref(row),
+        job=_read_job_ref(row),
         failure=recall_failure(row["lastFailure"], at=started or _EPOCH) if "lastFailure" in row else None,
         outputs=outputs or None,
         reads=reads or None,
@@ -129,7 +129,15 @@ def read_row(row: Mapping[str, Any]) -> StepRecord:
     )
 
 
-def read_job_ref(row: Mapping[str, Any]) -> JobRef | None:
+def running_jobs(status: Mapping[str, Any] | None) -> Iterator[tuple[StepName, int, JobRef]]:
+    """Step, attempt and Job of each row of a stored status that says it is running, and which Job that is."""
+    for row in (status or {}).get("steps") or ():
+        reference = _read_job_ref(row)
+        if reference is not None and row["phase"] == StepPhase.RUNNING:
+            yield row["name"], row.get("attempt", 1), reference  # the Go project counts no attempts
+
+
+def _read_job_ref(row: Mapping[str, Any]) -> JobRef | None:
     """The Job that a row names; None without a uid, as the Go project's own definition leaves it."""
     reference = row.get("jobRef") or {}
     return JobRef(reference["name"], reference["uid"]) if "uid" in reference else None

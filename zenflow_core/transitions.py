@@ -99,6 +99,9 @@ TRANSITIONS: Mapping[tuple[StepPhase, type[Cause]], StepPhase] = MappingProxyTyp
     }
 )
 
+FAILING = frozenset(cause for (_, cause), phase in TRANSITIONS.items() if phase is _FAILED)
+"""Causes that can fail a step."""
+
 
 def enter(record: StepRecord, cause: Cause) -> StepRecord:
     """The record after `cause`; a pair missing from the table is our bug (KeyError)."""

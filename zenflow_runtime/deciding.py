@@ -19,7 +19,7 @@ from zenflow_core.reconcile import advance, reconcile
 from zenflow_core.recording import record_status, rows_are_kept
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
-from zenflow_core.status import read_job_ref
+from zenflow_core.status import running_jobs
 from zenflow_runtime.flows import Basis, Flow
 
 NOTE_AFTER: Final = timedelta(seconds=15)
@@ -31,15 +31,11 @@ Compiler: TypeAlias = Callable[[Mapping[str, Any]], Plan | None]
 
 def doubt_rows(flow: Flow) -> None:
     """Doubt the Jobs that the stored status knows and that no list and no watch has shown to this process."""
-    for row in (flow.obj.get("status") or {}).get("steps") or ():
-        reference = read_job_ref(row)
-        if row["phase"] != "Running" or reference is None:
-            continue
-        attempt = row.get("attempt", 1)  # the Go project counts none
-        known = flow.jobs.get(row["name"], {}).get(attempt)
+    for step, attempt, job in running_jobs(flow.obj.get("status")):
+        known = flow.jobs.get(step, {}).get(attempt)
         # What was refused to us may have been given to another process since.
         if known is None or isinstance(known, Refused):
-            flow.doubts[row["name"], attempt] = reference
+            flow.doubts[step, attempt] = job
 
 
 def lacks_fence(flow: Flow, decision: Decision) -> bool:

@@ -36,11 +36,12 @@ from zenflow_core.reasons import (
 from zenflow_core.say import say
 from zenflow_core.spec import API_VERSION, KIND
 from zenflow_core.state import FlowPhase
+from zenflow_core.transitions import FAILING
 from zenflow_runtime.clock import Clock
 from zenflow_runtime.failures import RequestFailed
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.kube import EVENT, Kube
-from zenflow_runtime.metrics import FAILURES, Before
+from zenflow_runtime.metrics import Before
 
 log = structlog.get_logger("zenflow.events")
 
@@ -64,7 +65,7 @@ GO_NAMES: Final[Mapping[type[Cause], str]] = {
 }
 """Reasons that the Go project gave to what has another name in the status."""
 
-TOLD: Final = frozenset(FAILURES | {AttemptFailed, JobRefused, ApprovalRequested, Approved, Rejected})
+TOLD: Final = frozenset(FAILING | {AttemptFailed, JobRefused, ApprovalRequested, Approved, Rejected})
 """What steps do that is worth an Event, besides the creation of their Jobs."""
 
 NORMAL: Final = frozenset({ApprovalRequested, Approved})

@@ -20,7 +20,7 @@ from zenflow_core.decision import Decision
 from zenflow_core.facts import reason_of
 from zenflow_core.reasons import Approved, AttemptFailed, Cause, Rejected, RetriesExhausted, StepTimedOut
 from zenflow_core.state import FlowState
-from zenflow_core.transitions import TRANSITIONS
+from zenflow_core.transitions import FAILING
 from zenflow_core.wave import Move
 from zenflow_runtime.door import Answered
 from zenflow_runtime.flows import Flow
@@ -32,9 +32,6 @@ _LONG: Final = (1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0
 
 _RESULTS: Final[Mapping[str, str]] = {"Succeeded": "success", "Failed": "failure"}
 """What the Go project calls the ends of a step that has run."""
-
-FAILURES: Final = frozenset(cause for (_, cause), phase in TRANSITIONS.items() if phase.value == "Failed")
-"""Causes that can fail a step."""
 
 
 @frozen
@@ -154,7 +151,7 @@ class Metrics:
     def _moved(self, move: Move, state: FlowState, namespace: str) -> None:
         cause, reason = move.cause, reason_of(move.cause)
         self.step_transitions.labels(move.phase.value, namespace).inc()
-        if type(cause) in FAILURES or isinstance(cause, AttemptFailed):
+        if type(cause) in FAILING or isinstance(cause, AttemptFailed):
             self.step_errors.labels(reason, namespace).inc()
         self._deadline(_failure(cause), StepTimedOut.__name__, "step_timeout", namespace=namespace)
         record = state.records[state.plan.by_name[move.step]]

@@ -18,7 +18,7 @@ from zenflow_core.limits import STATUS_BYTES_PER_STEP
 from zenflow_core.plan import Plan, PlannedStep
 from zenflow_core.spec import StepName
 from zenflow_core.state import Condition, FlowPhase, FlowRecord, JobRef, StepPhase, StepRecord, Stopwatch, Tally
-from zenflow_core.status import StoredStatus, read_row, read_status, write_flow, write_progress, write_row
+from zenflow_core.status import StoredStatus, read_row, read_status, running_jobs, write_flow, write_progress, write_row
 from zenflow_core.version import DECIDED_BY
 
 BUILD = PlannedStep(StepName("build"), 0, 0)
@@ -44,6 +44,28 @@ def test_a_status_is_read_as_it_was_written(flow: FlowRecord, rows: dict[str, St
         "steps": [write_row(PlannedStep(StepName(name), 0, 0), record) for name, record in rows.items()]
     }
     assert read_status(through_json(status)) == StoredStatus(flow, rows)
+
+
+@pytest.mark.parametrize(
+    ("row", "known"),
+    [
+        pytest.param({"phase": "Running", "attempt": 2, "jobRef": {"name": "j", "uid": UID}}, 2, id="a running one"),
+        pytest.param({"phase": "Running", "jobRef": {"name": "j", "uid": UID}}, 1, id="of the Go project"),
+        pytest.param({"phase": "Running", "attempt": 1}, None, id="one that was not seen yet"),
+        pytest.param({"phase": "Running", "attempt": 1, "jobRef": {}}, None, id="one that is named by nothing"),
+        pytest.param(
+            {"phase": "Failed", "attempt": 1, "jobRef": {"name": "j", "uid": UID}}, None, id="one that is over"
+        ),
+    ],
+)
+def test_jobs_that_a_status_takes_to_be_running(row: dict[str, Any], known: int | None) -> None:
+    found = [] if known is None else [("build", known, JobRef("j", UID))]
+    assert list(running_jobs({"phase": "Running", "steps": [{"name": "build", **row}]})) == found
+
+
+@pytest.mark.parametrize("status", [None, {}, {"phase": "Pending"}, {"steps": None}])
+def test_a_status_without_rows_takes_no_job_to_be_running(status: dict[str, Any] | None) -> None:
+    assert list(running_jobs(status)) == []
 
 
 @pytest.mark.parametrize(
