@@ -18,13 +18,14 @@ from typing import Final, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 from attrs import define, evolve, frozen
-from lightkube.config.kubeconfig import KubeConfig
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 
 from tests.cluster.cases_cluster import LiveCluster, LiveNamespace
 from tests.cluster.cases_kubelet import LiveJobs
 from tests.cluster.cases_wire import Views, Wire
 from tests.cluster.controlplane import ControlPlane, eventually
 from zenflow_core.settings import DEFAULTS
+from zenflow_core.settings import Settings as FlowSettings
 from zenflow_runtime.clock import WallClock
 from zenflow_runtime.events import EventMode
 from zenflow_runtime.flows import Flow
@@ -106,6 +107,20 @@ class Ground:
     cluster: LiveCluster
     portal: BlockingPortal
 
+    @property
+    def config(self) -> SingleConfig:
+        """That of the user `operator`, who may do anything."""
+        config = KubeConfig.from_file(self.plane.folder / "operator.kubeconfig").get()
+        assert config is not None, "the control plane writes one"
+        return config
+
+
+def alone_in(namespace: str, flows: FlowSettings) -> Settings:
+    """One operator for that namespace: without an election, a port or Events."""
+    return Settings(
+        watch_namespace=namespace, election=ElectionMode.DISABLED, port=0, events=EventMode.NONE, flows=flows
+    )
+
 
 class LiveRun:
     """One case on its way. Use `run_live`."""
@@ -145,21 +160,13 @@ class LiveRun:
             self.journal.died(process.name, why)
             scope.cancel()
 
-        config = KubeConfig.from_file(self._ground.plane.folder / "operator.kubeconfig").get()
-        assert config is not None, "the control plane writes one"
         wire = Wire(self._ground.plane.http(), process.gate, self.journal, live=self._live, views=self._views, die=die)
         with anyio.CancelScope() as scope:
             process.scope = scope
             process.operator = Operator(
-                config,
+                self._ground.config,
                 wire,
-                Settings(
-                    watch_namespace=self._live.namespace,
-                    election=ElectionMode.DISABLED,
-                    port=0,
-                    events=EventMode.NONE,
-                    flows=DEFAULTS,
-                ),
+                alone_in(self._live.namespace, DEFAULTS),
                 identity=f"{self._live.namespace}-{process.name}",
                 clock=process.clock,
                 watcher=lambda flow, _seen, _now, decision: self.journal.decided(

@@ -16,10 +16,9 @@ from typing import Any, Final
 
 import anyio
 from attrs import evolve, frozen
-from lightkube.config.kubeconfig import KubeConfig
 
 from tests.cluster.cases_cluster import LiveNamespace
-from tests.cluster.cases_playing import Ground
+from tests.cluster.cases_playing import Ground, alone_in
 from tests.cluster.controlplane import eventually
 from tests.lifecycles.test_lifecycles import Story
 from zenflow_core.codec import read_flow
@@ -32,10 +31,8 @@ from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_core.spec import JobFlow, StepName
 from zenflow_core.state import FlowState
-from zenflow_runtime.events import EventMode
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.operator import Operator
-from zenflow_runtime.settings import ElectionMode, Settings
 from zenflow_testing.cases.pods import ended_status, running_status
 from zenflow_testing.clock import timestamp
 from zenflow_testing.demands import Demand, demands_of, message_of
@@ -171,21 +168,11 @@ class LiveLife:
             time.sleep(_POLL_SECONDS)
 
     async def _operate(self) -> None:
-        config = KubeConfig.from_file(self._ground.plane.folder / "operator.kubeconfig").get()
-        assert config is not None, "the control plane writes one"
-        settings = Settings(
-            watch_namespace=self._live.namespace,
-            election=ElectionMode.DISABLED,
-            port=0,
-            events=EventMode.NONE,
-            # The tales of the cluster in memory know no nudges.
-            eager_completion=False,
-            flows=self._story.settings,
-        )
+        home, ground = self._live.namespace, self._ground
+        # The tales of the cluster in memory know no nudges.
+        settings = evolve(alone_in(home, self._story.settings), eager_completion=False)
         with anyio.CancelScope() as self._scope:
-            await Operator(
-                config, self._ground.plane.http(), settings, identity=self._live.namespace, watcher=self._watch
-            ).run()
+            await Operator(ground.config, ground.plane.http(), settings, identity=home, watcher=self._watch).run()
 
     def _watch(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         self._life(flow, observed, now, decision)

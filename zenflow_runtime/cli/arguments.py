@@ -87,6 +87,9 @@ StepName: TypeAlias = Annotated[str | None, Parameter(completer=steps)]
 ManualStepName: TypeAlias = Annotated[str | None, Parameter(completer=manual_steps)]
 Given: TypeAlias = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
 
+SWITCH: Final = Parameter(negative=())
+"""An option that can be given and has no counterpart `--no-...`."""
+
 OUTPUT: Final = Parameter(name=["--output", "-o"])
 """The form of what is printed; each command has its own."""
 

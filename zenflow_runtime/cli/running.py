@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import OUTPUT, FileName, Given, files
+from zenflow_runtime.cli.arguments import OUTPUT, SWITCH, FileName, Given, files
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
@@ -20,8 +20,6 @@ _RUN: Final = """Examples:
   zenflow run --local flow.yaml --with config.yaml --keep --logs
   zenflow run --local flow.yaml --resume        after a Ctrl-C"""
 
-_Flag = Parameter(negative=())
-
 
 def register(app: App, terminal: Terminal) -> None:
     """Add the command."""
@@ -30,18 +28,18 @@ def register(app: App, terminal: Terminal) -> None:
         file: FileName,
         /,
         *,
-        local: Annotated[bool, _Flag] = False,
+        local: Annotated[bool, SWITCH] = False,
         name: str | None = None,
         given: Given = (),
         engine: Literal["process", "podman", "docker"] = "process",
         given_with: Annotated[tuple[str, ...], Parameter(name="--with", negative=(), completer=files)] = (),
         folder: Annotated[str | None, Parameter(name="--dir", completer=files)] = None,
-        resume: Annotated[bool, _Flag] = False,
-        fresh: Annotated[bool, _Flag] = False,
-        keep: Annotated[bool, _Flag] = False,
+        resume: Annotated[bool, SWITCH] = False,
+        fresh: Annotated[bool, SWITCH] = False,
+        keep: Annotated[bool, SWITCH] = False,
         approve: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-        yes: Annotated[bool, _Flag] = False,
-        logs: Annotated[bool, _Flag] = False,
+        yes: Annotated[bool, SWITCH] = False,
+        logs: Annotated[bool, SWITCH] = False,
         follow: bool = True,
         output: Annotated[Literal["text", "json", "html", "name", "yaml"], OUTPUT] = "text",
         where: Where = HERE,

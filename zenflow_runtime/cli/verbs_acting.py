@@ -7,13 +7,12 @@ from typing import Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from zenflow_runtime.cli import exits
-from zenflow_runtime.cli.arguments import OUTPUT, FlowName, ManualStepName
+from zenflow_runtime.cli.arguments import OUTPUT, SWITCH, FlowName, ManualStepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, Where
 
 COMMANDS: Final = ("approve", "reject", "suspend", "resume", "stop", "terminate", "retry", "delete", "version")
 
-_Flag = Parameter(negative=())
 
 _APPROVE: Final = """Examples:
   zenflow approve nightly            the only step that asks
@@ -199,7 +198,7 @@ def register(app: App, terminal: Terminal) -> None:
 
         return delete(terminal, where, flows, propagation=propagation, wait=wait)
 
-    def version(*, client: Annotated[bool, _Flag] = False, where: Where = HERE) -> int:
+    def version(*, client: Annotated[bool, SWITCH] = False, where: Where = HERE) -> int:
         """Print the versions of zenflow, of the cluster, and of what is installed there.
 
         Exit code 0, 1 if the cluster's JobFlow lacks fields that this version writes, 5 if it cannot be reached.

@@ -6,13 +6,12 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from zenflow_runtime.cli.arguments import OUTPUT, FlowName, StepName
+from zenflow_runtime.cli.arguments import OUTPUT, SWITCH, FlowName, StepName
 from zenflow_runtime.cli.terminal import Terminal
 from zenflow_runtime.cli.where import HERE, AllNamespaces, Where
 
 COMMANDS: Final = ("list", "get", "watch", "logs", "wait")
 
-_Flag = Parameter(negative=())
 
 _LIST: Final = """Examples:
   zenflow list -n ci
@@ -41,9 +40,9 @@ def register(app: App, terminal: Terminal) -> None:
     def list_(
         *,
         everywhere: AllNamespaces = False,
-        running: Annotated[bool, _Flag] = False,
-        completed: Annotated[bool, _Flag] = False,
-        failed: Annotated[bool, _Flag] = False,
+        running: Annotated[bool, SWITCH] = False,
+        completed: Annotated[bool, SWITCH] = False,
+        failed: Annotated[bool, SWITCH] = False,
         since: str = "",
         labels: Annotated[str, Parameter(name=["--selector", "-l"])] = "",
         output: Annotated[Literal["text", "wide", "name", "json", "yaml"], OUTPUT] = "text",
@@ -120,12 +119,12 @@ def register(app: App, terminal: Terminal) -> None:
         /,
         *,
         attempt: int | None = None,
-        all_attempts: Annotated[bool, _Flag] = False,
+        all_attempts: Annotated[bool, SWITCH] = False,
         container: Annotated[str | None, Parameter(name=["--container", "-c"])] = None,
         follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative=())] = False,
         since: str | None = None,
         tail: int | None = None,
-        timestamps: Annotated[bool, _Flag] = False,
+        timestamps: Annotated[bool, SWITCH] = False,
         where: Where = HERE,
     ) -> int:
         """Print what the steps of a flow have written.
