@@ -132,11 +132,11 @@ def test_without_a_cluster_there_is_silence(
 
 def test_a_login_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "SECONDS", 0.2)
-    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["3"]}
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["20"]}
     monkeypatch.setenv("KUBECONFIG", written(tmp_path / "c", some_contexts("red", current="red", exec=login)))
     began = time.monotonic()
     assert names.flow_names(HERE) == ()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_names_that_obey_no_rule_do_no_harm(zenflow: Zenflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
