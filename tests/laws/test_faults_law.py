@@ -18,7 +18,7 @@ from zenflow_runtime.flows import Flow
 from zenflow_testing.cases.format import CaseFile, read_case
 from zenflow_testing.cases.history import ClockJump, OperatorStart
 from zenflow_testing.cases.runner import Result, run_case
-from zenflow_testing.faults import AfterRequest, AtSecond, Injection, Subject, play, write_case
+from zenflow_testing.faults import AfterRequest, AtSecond, Injection, Subject, play, soak, write_case
 from zenflow_testing.faults.catalogue import ALWAYS, APART, ELSEWHERE, KINDS, page
 from zenflow_testing.faults.shrinking import kind_of, shrunk
 from zenflow_testing.faults.soak import Soak
@@ -34,14 +34,14 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 @pytest.mark.parametrize("first", range(0, 1000, LIVES))
 def test_a_budget_of_lives_keeps_every_law(first: int, tmp_path: Path) -> None:
     """Drawn flows under drawn faults; a failure names its seed and leaves a minimal case file."""
-    soak = Soak(first)
+    tried = Soak(first)
     for _ in range(LIVES):
-        soak.step()
-    for seed, life in soak.found.values():
+        tried.step()
+    for seed, life in tried.found.values():
         file = tmp_path / f"seed-{seed}.case.yaml"
         file.write_text(write_case(life), encoding="utf-8")
-        pytest.fail(f"{soak.report()}\nsee {file}")
-    assert soak.tally.decisions > LIVES
+        pytest.fail(f"{tried.report()}\nsee {file}")
+    assert tried.tally.decisions > LIVES
 
 
 def _replayed(text: str) -> Result:
@@ -96,6 +96,35 @@ def test_a_planted_bug_is_found_made_small_and_replays_red() -> None:
     assert kind_of(least) == kind_of(life)
     result = _replayed(write_case(least))
     assert [each.found for each in result.failures] == [each.found for each in least.failures]
+
+
+@pytest.mark.usefixtures("create_before_record")
+def test_a_soak_says_what_it_finds_when_it_finds_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "found"
+    assert soak.main(["--lives", "3", "--seed", "1", "--out", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert "seed 1: " in said.err
+    assert said.err in said.out, "at the end once more"
+    (file,) = folder.iterdir()
+    assert not _replayed(file.read_text(encoding="utf-8")).passed
+
+
+def test_a_soak_says_how_far_it_is_and_ends_well_when_interrupted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "NOTE_SECONDS", 0.0)
+    step = Soak.step
+
+    def interrupted(self: Soak) -> str:
+        if self.tally.lives == 2:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(Soak, "step", interrupted)
+    assert soak.main(["--minutes", "60"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "soak: 1 lives, 0 violations, 60 minutes left\nsoak: 2 lives, 0 violations, 60 minutes left\n"
+    assert said.out.startswith("lives 2, ")
 
 
 _WHEN = re.compile(r"steps\.(\w+)\.phase == '(\w+)'")
