@@ -294,7 +294,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST, default=False)
 def mutants(session: nox.Session) -> None:
-    """Change what decides, place by place; each change has to be noticed by a test. Some 30 minutes of CPU time.
+    """Change what decides, place by place; each change has to be noticed by a test. Some 35 minutes on 2 cores.
 
     Arguments are a command of mutmut about the last run: `-- show NAME`, `-- browse`, `-- run 'zenflow_core.wave*'`.
     """
