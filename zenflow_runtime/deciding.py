@@ -12,13 +12,14 @@ from zenflow_core.actions import DeleteFlow, NudgeJob, RecordStatus
 from zenflow_core.codec import read_flow
 from zenflow_core.compile import compile_plan
 from zenflow_core.decision import Decision
-from zenflow_core.observation import Observed, Refused
+from zenflow_core.observation import Observed, Refused, Seen
 from zenflow_core.plan import Plan, refused_plan
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import advance, reconcile
 from zenflow_core.recording import record_status, rows_are_kept
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_core.spec import JobFlow
+from zenflow_core.state import JobRef
 from zenflow_core.status import running_jobs
 from zenflow_runtime.flows import Basis, Flow
 
@@ -29,13 +30,22 @@ Compiler: TypeAlias = Callable[[Mapping[str, Any]], Plan | None]
 """Gives the plan of a flow object that the caller has compiled already; None: compile it."""
 
 
-def doubt_rows(flow: Flow) -> None:
-    """Doubt the Jobs that the stored status knows and that no list and no watch has shown to this process."""
+def doubt_jobs(flow: Flow) -> None:
+    """Before a stored status is taken up, doubt what would contradict whoever has written it.
+
+    These are the Jobs that the status knows and that no list and no watch has shown to this process, and those that
+    are known to be going: another process may have recorded by now that they are gone. Two that go on contradicting
+    each other write a status at each other's, as fast as the server answers.
+    """
     for step, attempt, job in running_jobs(flow.obj.get("status")):
         known = flow.jobs.get(step, {}).get(attempt)
         # What was refused to us may have been given to another process since.
         if known is None or isinstance(known, Refused):
             flow.doubts[step, attempt] = job
+    for step, attempts in flow.jobs.items():
+        for attempt, known in attempts.items():
+            if isinstance(known, Seen) and known.deleting:
+                flow.doubts[step, attempt] = JobRef(known.name, known.uid)
 
 
 def lacks_fence(flow: Flow, decision: Decision) -> bool:

@@ -19,7 +19,7 @@ from zenflow_core.observation import Observed
 from zenflow_core.reasons import Instant
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_runtime.clock import Clock
-from zenflow_runtime.deciding import decide, doubt_rows
+from zenflow_runtime.deciding import decide, doubt_jobs
 from zenflow_runtime.failures import RequestFailed
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.kube import FLOW, JOB, POD, Kube, Object
@@ -70,7 +70,7 @@ async def reconstruct(kube: Kube, obj: Object, clock: Clock, *, settings: Settin
     unread: list[str] = []
     for _ in range(ROUNDS):
         flow.state = None
-        doubt_rows(flow)
+        doubt_jobs(flow)
         for doubt, reference in tuple(flow.doubts.items()):
             ledger.resolved(flow, doubt, found=await kube.find(JOB, namespace, reference.name))
         ledger.settle()

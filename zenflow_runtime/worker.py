@@ -25,7 +25,7 @@ from zenflow_core.observation import Observed, Seen
 from zenflow_core.reasons import Instant
 from zenflow_core.settings import DEFAULTS, Settings
 from zenflow_runtime.clock import Clock
-from zenflow_runtime.deciding import decide, doubt_rows, lacks_fence, noted
+from zenflow_runtime.deciding import decide, doubt_jobs, lacks_fence, noted
 from zenflow_runtime.events import Recorder, created, notes_of
 from zenflow_runtime.execute import Executor, Outcome
 from zenflow_runtime.failures import NotLeading, RequestFailed, advice
@@ -185,7 +185,7 @@ class Worker:
     async def _decide(self, flow: Flow) -> float | None:
         """Decide and act; after how many seconds the flow wants to be looked at unasked."""
         if flow.state is None:
-            doubt_rows(flow)
+            doubt_jobs(flow)
         while flow.doubts:
             doubt, reference = next(iter(flow.doubts.items()))
             kind = FLOW if doubt == THE_FLOW else JOB

@@ -27,7 +27,7 @@ from zenflow_core.observation import Observed
 from zenflow_core.reasons import Instant
 from zenflow_core.reconcile import Decision
 from zenflow_core.settings import DEFAULTS, Settings
-from zenflow_runtime.deciding import Compiler, decide, doubt_rows, lacks_fence, noted
+from zenflow_runtime.deciding import Compiler, decide, doubt_jobs, lacks_fence, noted
 from zenflow_runtime.flows import Flow
 from zenflow_runtime.ledger import Ledger
 from zenflow_testing.clock import Clock, SkewedClock
@@ -204,7 +204,7 @@ class Operator:
         now = self.clock.now
         flow.rests_until = None
         if flow.state is None:
-            doubt_rows(flow)
+            doubt_jobs(flow)
         for doubt, reference in tuple(flow.doubts.items()):
             kind = "Job" if doubt[0] else "JobFlow"
             self._ledger.resolved(flow, doubt, found=self._executor.find(kind, flow.seen.namespace, reference.name))

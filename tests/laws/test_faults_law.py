@@ -44,6 +44,18 @@ def test_a_budget_of_lives_keeps_every_law(first: int, tmp_path: Path) -> None:
     assert tried.tally.decisions > LIVES
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        # Two replicas wrote a status at each other's: one knew that a deleted Job was gone, the other did not.
+        77732,
+    ],
+)
+def test_lives_that_have_broken_a_law(seed: int) -> None:
+    """Found by long soaks."""
+    assert trial(seed).run().failures == ()
+
+
 def _replayed(text: str) -> Result:
     loaded = read_case(text, file="life.case.yaml")
     assert isinstance(loaded, CaseFile), loaded
