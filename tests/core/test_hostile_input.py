@@ -1,15 +1,15 @@
-"""Whatever a file holds, the answer comes within a second, without a traceback, in bounded memory."""
+"""Whatever a file holds, the answer comes soon, without a traceback, in bounded memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import pytest
 
+from tests.bounded import bounded
 from zenflow_core.codec import read_flow
 from zenflow_core.limits import PROBLEMS, SOURCE_ANCHORS, SOURCE_BYTES, SOURCE_DEPTH, SOURCE_DOCUMENTS
 from zenflow_core.problems import Problem
@@ -116,33 +116,10 @@ ACCEPTED: Final[list[tuple[str, Callable[[], str]]]] = [
 ]
 
 
-T = TypeVar("T")
-
-
-def within_a_second(work: Callable[[], T]) -> T:
-    """The answer of `work`, which takes under a second of CPU.
-
-    More is allowed on a machine that is slow or busy just now, as a fixed piece
-    of work beside it shows, and the best of three runs counts: what a bound
-    misses costs minutes, not a few more tenths.
-    """
-    took = []
-    for _ in range(3):
-        began = time.process_time()
-        sum(len(str(number)) for number in range(100_000))
-        allowed = max(1.0, 60 * (time.process_time() - began))
-        began = time.process_time()
-        answer = work()
-        took.append(time.process_time() - began)
-        if took[-1] < allowed:
-            return answer
-    pytest.fail(f"took {took} seconds of CPU")
-
-
 @pytest.mark.parametrize(("rule", "text"), [pytest.param(rule, text, id=name) for name, rule, text in REFUSED])
 def test_hostile_text_is_refused_in_time(rule: str, text: Callable[[], str | bytes]) -> None:
     made = text()
-    read = within_a_second(lambda: load_documents(made, file="f.yaml"))
+    read = bounded(lambda: load_documents(made, file="f.yaml"))
     assert 0 < len(read) <= PROBLEMS
     for problem in read:
         assert isinstance(problem, Problem), str(problem)[:500]
@@ -160,10 +137,10 @@ def test_what_aliases_stand_for_is_counted() -> None:
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in ACCEPTED])
 def test_odd_but_bounded_text_is_read_in_time(text: Callable[[], str]) -> None:
     made = text()
-    read = within_a_second(lambda: load_documents(made, file="f.yaml"))
+    read = bounded(lambda: load_documents(made, file="f.yaml"))
     for document in read:
         assert isinstance(document, Document), str(document)[:500]
-    positions = within_a_second(lambda: [each.position("a") for each in read if isinstance(each, Document)])
+    positions = bounded(lambda: [each.position("a") for each in read if isinstance(each, Document)])
     assert None not in positions
 
 
@@ -186,9 +163,9 @@ FLOWS: Final[list[tuple[str, Callable[[], str]]]] = [
 def test_a_hostile_flow_is_refused_in_time(text: Callable[[], str]) -> None:
     (document,) = load_documents(text(), file="f.yaml")
     assert isinstance(document, Document), str(document)
-    problems = within_a_second(lambda: read_flow(document.data))
+    problems = bounded(lambda: read_flow(document.data))
     assert isinstance(problems, tuple)
-    placed = within_a_second(lambda: document.placed(problems))
+    placed = bounded(lambda: document.placed(problems))
     assert 0 < len(placed) <= PROBLEMS
     for problem in placed:
         assert problem.position is not None

@@ -14,9 +14,9 @@ from tests.install.test_monitoring import ALERTS, EXPOSED
 from zenflow_core import reasons
 from zenflow_core.checks.catalogue import RULES
 from zenflow_core.names import LABEL_FLOW
+from zenflow_core.transitions import FAILING
 from zenflow_runtime.installing import NAME
 from zenflow_runtime.leader import LEASE_NAME
-from zenflow_runtime.metrics import FAILURES
 
 TEXT: Final = (DOCS / "operating.md").read_text(encoding="utf-8")
 BLOCKS, PROSE = blocks_and_prose(TEXT)
@@ -116,7 +116,7 @@ def test_nothing_that_keeps_or_ends_something_is_left_out() -> None:
     """Every hold, whatever ends a flow, whatever fails a step."""
     unknown = {"UnknownHold", "UnknownCause"}
     holds = {kind.__name__ for union in (reasons.Hold, reasons.FlowHold, reasons.FlowCause) for kind in get_args(union)}
-    fails = {kind.__name__ for kind in FAILURES}
+    fails = {kind.__name__ for kind in FAILING}
     assert (holds | fails) - unknown - set(SPANS) == set()
 
 

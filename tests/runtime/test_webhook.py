@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 import structlog
 from hypothesis import given
 
+from tests.bounded import bounded
 from tests.defects.lives import flow, step, template
 from tests.runtime.certificates import Authority, mount
 from zenflow_core.codec import read_flow
@@ -281,16 +281,14 @@ def test_half_a_surrogate_pair_is_answered() -> None:
 
 
 def test_the_loop_goes_on_while_a_large_flow_is_examined() -> None:
-    """A thousand steps, each with a template of its own: far within the API server's ten seconds."""
+    """A thousand steps, each with a template of its own: within the API server's ten seconds."""
     steps = [step("s0", template=template_of(0))]
     steps += [
         step(f"s{n}", f"s{n - 1}", template=template_of(n), when=f"steps.s{n - 1}.phase == 'Succeeded'")
         for n in range(1, 1000)
     ]
     body = review(flow(*steps))
-    before = time.process_time()
-    assert validated(body)["allowed"] is True
-    assert time.process_time() - before < 5.0
+    assert bounded(lambda: validated(body))["allowed"] is True
 
     async def scene() -> int:
         beats = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
@@ -20,6 +19,7 @@ from lightkube.core.exceptions import ApiError as ClientError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
+from tests.bounded import bounded
 from zenflow_testing.clock import EPOCH
 from zenflow_testing.cluster import Cluster
 from zenflow_testing.errors import ApiError
@@ -516,9 +516,7 @@ def test_a_day_of_watching_costs_less_than_a_second(backend: str) -> None:
             ]
             assert str(on.cluster.clock.now) == "2026-01-02 00:00:00+00:00"
 
-    began = time.process_time()
-    played(scene, backend)
-    assert time.process_time() - began < 1
+    bounded(lambda: played(scene, backend))
 
 
 def test_the_control_plane_acts_when_its_time_comes(backend: str) -> None:
