@@ -1,20 +1,21 @@
 """The one way out: every request to the API server passes this transport.
 
-It keeps to the rate, counts, notes which verb was asked of which resource, and
-turns every failed answer into a metav1.Status that lightkube can read.
+It keeps to the rate, lets no write out once somebody else may lead, counts,
+notes which verb was asked of which resource, and turns every failed answer into
+a metav1.Status that lightkube can read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import anyio
 import httpx2
 import msgspec
 from attrs import field, frozen
 
-from zenflow_runtime.failures import NO_ANSWER
+from zenflow_runtime.failures import NO_ANSWER, NotLeading
 
 JSON: Final = "application/json"
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -23,6 +24,16 @@ _TEXT_KEPT: Final = 500
 
 _UNLIMITED: Final = frozenset({"leases"})
 """A leader that waits for its turn would lose the lease."""
+
+_ANYBODYS: Final = frozenset({("coordination.k8s.io", "leases"), ("", "events")})
+"""Who does not lead wants to, and may tell what it has done."""
+
+_ASKS_ONLY: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
+"""Groups of which nothing is ever stored."""
+
+_WRITES: Final = frozenset(_VERBS.values())
+_LAST_MOMENT: Final = ".send_request_headers.started"
+"""What a transport traces when it has a connection and has sent nothing."""
 
 DELETES_SHARE: Final = 0.1
 """Part of the burst that only deletes may use: what runs needlessly must stop even while much is being started."""
@@ -103,7 +114,11 @@ class TokenBucket:
 
 
 class Door(httpx2.AsyncBaseTransport):
-    """Wraps the transport that really sends. `told` learns of every request that is over."""
+    """Wraps the transport that really sends. `told` learns of every request that is over.
+
+    `may_write` is asked at the last moment: whoever decided has asked, too, but then a request waits for its turn and
+    for a connection, and a process may be stopped meanwhile. Nothing else fences a create that comes late.
+    """
 
     def __init__(
         self,
@@ -111,17 +126,23 @@ class Door(httpx2.AsyncBaseTransport):
         *,
         bucket: TokenBucket | None = None,
         told: Callable[[Answered], None] | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._inner = inner
         self._bucket = bucket
         self._told = told
+        self._may_write = may_write
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Wait for a turn, send, and make the answer readable."""
+        """Wait for a turn, send, and make the answer readable. Raises NotLeading for a write that came too late."""
         ask = ask_of(request.method, request.url.path, watch=b"watch=true" in request.url.query)
         waited = 0.0
         if self._bucket is not None and ask.verb != "watch" and ask.resource not in _UNLIMITED:
             waited = await self._bucket.take(urgent=ask.verb == "delete")
+        if _is_fenced(ask, dry_run=b"dryRun=" in request.url.query):
+            if not self._may_write():
+                raise NotLeading
+            request.extensions = {**request.extensions, "trace": self._fence}
         # What is saved on the way costs both ends more to pack: an answer to a status write can be half a megabyte.
         request.headers["accept-encoding"] = "identity"
         code, date, begun = NO_ANSWER, "", anyio.current_time()
@@ -133,9 +154,19 @@ class Door(httpx2.AsyncBaseTransport):
             if self._told is not None:
                 self._told(Answered(ask, code, waited, seconds=anyio.current_time() - begun, date=date))
 
+    async def _fence(self, event: str, _: Mapping[str, Any]) -> None:
+        if event.endswith(_LAST_MOMENT) and not self._may_write():
+            raise NotLeading
+
     async def aclose(self) -> None:
         """Close the transport behind it."""
         await self._inner.aclose()
+
+
+def _is_fenced(ask: Ask, *, dry_run: bool) -> bool:
+    """Whether only a leader may send it."""
+    stores = ask.verb in _WRITES and ask.group not in _ASKS_ONLY and not dry_run
+    return stores and (ask.group, ask.resource) not in _ANYBODYS
 
 
 async def _readable(response: httpx2.Response) -> httpx2.Response:

@@ -64,6 +64,9 @@ def advice(error: RequestFailed) -> str:
 class NotLeading(Exception):  # noqa: N818 - not an error of ours: another replica leads
     """This process does not lead (any more), so it sends no write."""
 
+    def __init__(self) -> None:
+        super().__init__("this process does not lead any more")
+
 
 def failed(error: Exception) -> RequestFailed:
     """What the client raised (one of `REQUEST_ERRORS`), as the facts."""

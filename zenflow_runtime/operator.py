@@ -147,7 +147,7 @@ class Operator:
         self._clock: Clock = clock or WallClock()
         bucket = TokenBucket(settings.qps, settings.burst, reserve=math.ceil(settings.burst * DELETES_SHARE))
         self.skew = ClockSkew(self._clock)
-        self.kube = Kube(config, Door(transport, bucket=bucket, told=self._answered))
+        self.kube = Kube(config, Door(transport, bucket=bucket, told=self._answered, may_write=self.leads))
         self.queue = WorkQueue()
         self.ledger = Ledger(self._clock, woken=self._woken)
         self.events: Recorder | None = None

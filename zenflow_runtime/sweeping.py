@@ -15,7 +15,7 @@ import anyio
 import structlog
 
 from zenflow_core.artifact_gc import removal_job
-from zenflow_runtime.failures import CONFLICT, RequestFailed
+from zenflow_runtime.failures import CONFLICT, NotLeading, RequestFailed
 from zenflow_runtime.kube import JOB, Kube, Object
 
 log = structlog.get_logger("zenflow.sweeping")
@@ -58,6 +58,8 @@ class Sweeper:
         for number in range(1, TRIES + 1):
             try:
                 await self._kube.create(JOB, namespace, body)
+            except NotLeading as error:
+                log.warning("artifacts cannot be removed yet", job=name, namespace=namespace, why=str(error))
             except RequestFailed as error:
                 if error.code == CONFLICT:
                     return  # there is one already

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ from zenflow_core.spec import API_VERSION, ArtifactStore, S3Location, StepName
 from zenflow_runtime.answers import too_large
 from zenflow_runtime.door import Answered, Ask, Door, TokenBucket, ask_of
 from zenflow_runtime.events import EventMode
-from zenflow_runtime.failures import RequestFailed, failed_with
+from zenflow_runtime.failures import NotLeading, RequestFailed, failed_with
 from zenflow_runtime.flows import newer
 from zenflow_runtime.kube import FLOW, JOB, Kube
 from zenflow_runtime.leader import micro_time
@@ -141,6 +143,85 @@ def test_the_door_tells_of_every_request() -> None:
             await kube.get(FLOW, "ci", "f")
         assert [(each.ask.verb, each.code) for each in told] == [("get", 0)]
         await kube.close()
+
+    play(scene)
+
+
+JOBS = "/apis/batch/v1/namespaces/ci/jobs"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_write_that_had_to_wait_is_not_sent_once_somebody_else_may_lead(backend: str) -> None:
+    """The process may be stopped while a request waits for its turn, and go on when another replica leads."""
+
+    async def scene() -> None:
+        ends = anyio.current_time() + 5
+        told: list[Answered] = []
+        bucket = TokenBucket(0.1, 1.0, reserve=0)
+        door = Door(
+            Answers(httpx2.Response(201)),
+            bucket=bucket,
+            told=told.append,
+            may_write=lambda: anyio.current_time() < ends,
+        )
+        await door.handle_async_request(httpx2.Request("POST", f"http://server{JOBS}"))
+        with pytest.raises(NotLeading):
+            await door.handle_async_request(httpx2.Request("POST", f"http://server{JOBS}"))
+        assert anyio.current_time() >= ends
+        assert len(told) == 1
+
+    play(scene, backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_write_that_waited_for_its_connection_is_not_sent_either(backend: str) -> None:
+    async def scene() -> None:
+        received: list[bytes] = []
+        closed = anyio.Event()
+
+        async def serve(stream: SocketStream) -> None:
+            async with stream:
+                with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    received.append(await stream.receive())
+            closed.set()
+
+        answers = iter([True, False])
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+            port = listener.extra(SocketAttribute.local_port)
+            door = Door(httpx2.AsyncHTTPTransport(), may_write=lambda: next(answers))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(listener.serve, serve)
+                with pytest.raises(NotLeading):
+                    await door.handle_async_request(httpx2.Request("POST", f"http://127.0.0.1:{port}{JOBS}"))
+                await door.aclose()
+                await closed.wait()
+                tasks.cancel_scope.cancel()
+        assert received == []
+
+    anyio.run(scene, backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        pytest.param("POST", JOBS, False, id="a create"),
+        pytest.param("DELETE", f"{JOBS}/j", False, id="a delete"),
+        pytest.param("PATCH", FLOW.path("ci", "f/status"), False, id="a record"),
+        pytest.param("POST", "/api/v1/namespaces/ci/configmaps", False, id="an object of a flow"),
+        pytest.param("GET", f"{JOBS}/j", True, id="a read"),
+        pytest.param("PUT", "/apis/coordination.k8s.io/v1/namespaces/ci/leases/l", True, id="who wants to lead"),
+        pytest.param("POST", "/api/v1/namespaces/ci/events", True, id="an Event of what was done"),
+        pytest.param("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", True, id="a review"),
+        pytest.param("POST", f"{JOBS}?dryRun=All", True, id="a dry run"),
+    ],
+)
+def test_who_does_not_lead_only_asks(method: str, path: str, sent: bool) -> None:
+    async def scene() -> None:
+        told: list[Answered] = []
+        door = Door(Answers(httpx2.Response(200)), told=told.append, may_write=lambda: False)
+        with contextlib.nullcontext() if sent else pytest.raises(NotLeading):
+            await door.handle_async_request(httpx2.Request(method, f"http://server{path}"))
+        assert len(told) == sent
 
     play(scene)
 
