@@ -6,17 +6,32 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
-FAR_TOO_LONG_SECONDS: Final = 10.0
-"""Of CPU. All that is held to it takes hundredths or tenths of a second; where a bound is missed it takes minutes, or
-does not end. A machine that is slow or busy comes to a second or two."""
+_MADE: Final = 100_000
+_SHARE: Final = 60
+"""So many times the yardstick fit into a second on a machine that is not slow."""
 
 
-def bounded(work: Callable[[], T]) -> T:
-    """The answer of `work`, which must not take far too long."""
-    began = time.process_time()
-    answer = work()
-    took = time.process_time() - began
-    assert took < FAR_TOO_LONG_SECONDS, f"took {took:.1f} seconds of CPU"
-    return answer
+def bounded(work: Callable[[], T], *, seconds: float = 1.0) -> T:
+    """The answer of `work`, which takes under so many seconds of CPU.
+
+    More is allowed on a machine that is slow or busy just now, as a fixed piece
+    of work beside it shows, and the best of three runs counts: what a bound
+    misses costs minutes, not a few more tenths. The piece of work keeps what it
+    makes: where memory is slow, a loop over numbers is as fast as ever.
+    """
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        made = [str(number) for number in range(_MADE)]
+        allowed = seconds * max(1.0, _SHARE * (time.process_time() - began))
+        del made
+        began = time.process_time()
+        answer = work()
+        took.append(time.process_time() - began)
+        if took[-1] < allowed:
+            return answer
+    pytest.fail(f"took {took} seconds of CPU")

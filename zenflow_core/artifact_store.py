@@ -45,10 +45,12 @@ def settled(made: OutputArtifact, store: ArtifactStore | None) -> OutputArtifact
     return evolve(made, s3=store.s3, artifact_gc=store.artifact_gc)
 
 
+@lru_cache(maxsize=16)
 def read_store(text: str) -> ArtifactStore | tuple[Problem, ...] | None:
     """The store that a YAML or JSON text describes, or everything wrong with it.
 
-    None for an empty text: the flow's own claim, whatever the operator says. Cost: 0.3 ms.
+    None for an empty text: the flow's own claim, whatever the operator says. Cost: 0.3 ms, none for a text that was
+    read before: all flows of a namespace read the same.
     """
     if not text.strip():
         return None

@@ -116,8 +116,8 @@ class TokenBucket:
 class Door(httpx2.AsyncBaseTransport):
     """Wraps the transport that really sends. `told` learns of every request that is over.
 
-    `may_write` is asked at the last moment: whoever decided has asked, too, but then a request waits for its turn and
-    for a connection, and a process may be stopped meanwhile. Nothing else fences a create that comes late.
+    `may_write` is asked before a write, at the last moment: a request waits for its turn and for a connection, and a
+    process may be stopped meanwhile. Nothing else fences a create that comes late.
     """
 
     def __init__(

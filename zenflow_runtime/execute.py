@@ -52,7 +52,7 @@ class Outcome(StrEnum):
 
 
 class Executor:
-    """Carries out decisions. `leads` is asked before each write; `created` is told of each Job that was made."""
+    """Carries out decisions. `created` is told of each Job that was made."""
 
     def __init__(
         self,
@@ -60,14 +60,12 @@ class Executor:
         ledger: Ledger,
         clock: Clock,
         *,
-        leads: Callable[[], bool],
         nudges: bool = True,
         created: Callable[[Flow, CreateJob], None] | None = None,
     ) -> None:
         self._kube = kube
         self._ledger = ledger
         self._clock = clock
-        self._leads = leads
         self._nudges = nudges
         self._created = created
 
@@ -106,8 +104,6 @@ class Executor:
 
     async def perform(self, flow: Flow, action: Action) -> Outcome:
         """One action."""
-        if not self._leads():
-            raise NotLeading
         match action:
             case RecordStatus():
                 return await self._record(flow, action)

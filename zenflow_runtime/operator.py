@@ -171,7 +171,6 @@ class Operator:
             self.queue,
             clock=self._clock,
             metrics=self.metrics,
-            leads=self.leads,
             events=self.events,
             nudges=settings.eager_completion,
             pace=Pace(settings.workers, settings.merge_seconds),

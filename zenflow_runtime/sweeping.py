@@ -58,10 +58,8 @@ class Sweeper:
         for number in range(1, TRIES + 1):
             try:
                 await self._kube.create(JOB, namespace, body)
-            except NotLeading as error:
-                log.warning("artifacts cannot be removed yet", job=name, namespace=namespace, why=str(error))
-            except RequestFailed as error:
-                if error.code == CONFLICT:
+            except (NotLeading, RequestFailed) as error:
+                if isinstance(error, RequestFailed) and error.code == CONFLICT:
                     return  # there is one already
                 log.warning("artifacts cannot be removed yet", job=name, namespace=namespace, why=str(error))
             else:

@@ -77,7 +77,6 @@ class Worker:
         *,
         clock: Clock,
         metrics: Metrics,
-        leads: Callable[[], bool],
         events: Recorder | None = None,
         nudges: bool = True,
         pace: Pace | None = None,
@@ -95,7 +94,7 @@ class Worker:
         self._settings = settings
         self._watcher = watcher
         self._witness = witness
-        self._executor = Executor(kube, ledger, clock, leads=leads, nudges=nudges, created=self._job_created)
+        self._executor = Executor(kube, ledger, clock, nudges=nudges, created=self._job_created)
         self._since: dict[str, float] = {}
         """When what is being decided was heard of, by flow uid."""
         self._recorded_at: dict[str, float] = {}

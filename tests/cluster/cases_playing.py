@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 from attrs import define, evolve, frozen
-from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 
 from tests.cluster.cases_cluster import LiveCluster, LiveNamespace
 from tests.cluster.cases_kubelet import LiveJobs
@@ -107,13 +106,6 @@ class Ground:
     cluster: LiveCluster
     portal: BlockingPortal
 
-    @property
-    def config(self) -> SingleConfig:
-        """That of the user `operator`, who may do anything."""
-        config = KubeConfig.from_file(self.plane.folder / "operator.kubeconfig").get()
-        assert config is not None, "the control plane writes one"
-        return config
-
 
 def alone_in(namespace: str, flows: FlowSettings) -> Settings:
     """One operator for that namespace: without an election, a port or Events."""
@@ -164,7 +156,7 @@ class LiveRun:
         with anyio.CancelScope() as scope:
             process.scope = scope
             process.operator = Operator(
-                self._ground.config,
+                self._ground.plane.operator_config,
                 wire,
                 alone_in(self._live.namespace, DEFAULTS),
                 identity=f"{self._live.namespace}-{process.name}",

@@ -145,9 +145,12 @@ class ControlPlane:
     @property
     def config(self) -> SingleConfig:
         """The same for lightkube."""
-        config = KubeConfig.from_file(self.kubeconfig).get()
-        assert config is not None, f"{self.kubeconfig} has no current context"
-        return config
+        return _config_in(self.kubeconfig)
+
+    @property
+    def operator_config(self) -> SingleConfig:
+        """That of the user `operator`, who may do anything."""
+        return _config_in(self.folder / "operator.kubeconfig")
 
     def client(self, namespace: str = "default") -> lightkube.Client:
         """A client for tests; close it."""
@@ -172,6 +175,12 @@ class ControlPlane:
         with (self.folder / "audit.log").open(encoding="utf-8") as lines:
             for line in lines:
                 yield _audited(json.loads(line))
+
+
+def _config_in(kubeconfig: Path) -> SingleConfig:
+    config = KubeConfig.from_file(kubeconfig).get()
+    assert config is not None, f"{kubeconfig} has no current context"
+    return config
 
 
 def _audited(entry: dict[str, Any]) -> Audited:

@@ -168,11 +168,11 @@ class LiveLife:
             time.sleep(_POLL_SECONDS)
 
     async def _operate(self) -> None:
-        home, ground = self._live.namespace, self._ground
+        home, plane = self._live.namespace, self._ground.plane
         # The tales of the cluster in memory know no nudges.
         settings = evolve(alone_in(home, self._story.settings), eager_completion=False)
         with anyio.CancelScope() as self._scope:
-            await Operator(ground.config, ground.plane.http(), settings, identity=home, watcher=self._watch).run()
+            await Operator(plane.operator_config, plane.http(), settings, identity=home, watcher=self._watch).run()
 
     def _watch(self, flow: Flow, observed: Observed, now: Instant, decision: Decision) -> None:
         self._life(flow, observed, now, decision)

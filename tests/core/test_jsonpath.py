@@ -94,7 +94,7 @@ def test_references(text: str, step: str | None, canonical: str) -> None:
     ],
 )
 def test_refused_paths(text: str, what: str) -> None:
-    problem = bounded(lambda: parse_reference(text))
+    problem = bounded(lambda: parse_reference(text), seconds=0.5)
     assert isinstance(problem, PathProblem)
     assert what in problem.what
     assert problem.fix

@@ -43,9 +43,10 @@ class Soak:
         said = ""
         if not life.held:
             self.violations += 1
-            if kind_of(life) not in self.found:
-                self.found[kind_of(life)] = (self.seed, shrunk(tried, life)[1])
-                said = _said(self.seed, life)
+            kind = kind_of(life)
+            if kind not in self.found:
+                self.found[kind] = (self.seed, shrunk(tried, life)[1])
+                said = _said(*self.found[kind])
         self.seed += 1
         return said
 

@@ -57,9 +57,8 @@ _TOUCHED_BYTES: Final = 512 << 20
 def fresh_page_microseconds() -> float:
     """CPU time to touch a page for the first time. Some 0.5 where memory is there at once.
 
-    A virtual machine whose host takes idle memory back needs ten times that, and a control plane, which allocates all
-    the time, is slower by half: its figures cannot be compared with those of other days then. A loop of a few numbers
-    shows nothing of it.
+    On some virtual machines it was ten times that, and a control plane, which allocates all the time, slower by half:
+    its figures cannot be compared with those of other days then. A loop of a few numbers showed nothing of it.
     """
     with mmap.mmap(-1, _TOUCHED_BYTES) as memory:
         begun = time.process_time()
